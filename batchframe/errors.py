@@ -1,19 +1,19 @@
 """Every error batchframe raises on purpose, as one tree. A message says what is wrong, where, and what to do next.
 
-    BatchframeError
-    ├── InputError (also a ValueError)      what was passed in; nothing was stored or sent
-    │   ├── TemplateError                   a template that does not fit the columns
-    │   ├── ParameterError                  an argument the endpoint does not know or batches cannot take
-    │   ├── RequestTooLargeError            a row whose request is over the provider's limit
-    │   ├── SchemaError                     a schema strict structured output cannot express
-    │   ├── ColumnExistsError               a result column that is there already
-    │   └── NameInUseError                  a job name that stands for something else
-    ├── JobNotFoundError (also a LookupError)
-    ├── ConfigurationError                  a setting that is missing or wrong
-    ├── DatabaseError                       Postgres cannot be reached, started or migrated
-    └── ProviderError                       the provider said no, or did not answer
-        ├── RefusedError                    a definite no: nothing happened at the provider
-        └── DoubtfulError                   no clear answer: it may or may not have taken effect
+BatchframeError
+├── InputError (also a ValueError)      what was passed in; nothing was stored or sent
+│   ├── TemplateError                   a template that does not fit the columns
+│   ├── ParameterError                  an argument the endpoint does not know or batches cannot take
+│   ├── RequestTooLargeError            a row whose request is over the provider's limit
+│   ├── SchemaError                     a schema strict structured output cannot express
+│   ├── ColumnExistsError               a result column that is there already
+│   └── NameInUseError                  a job name that stands for something else
+├── JobNotFoundError (also a LookupError)
+├── ConfigurationError                  a setting that is missing or wrong
+├── DatabaseError                       Postgres cannot be reached, started or migrated
+└── ProviderError                       the provider said no, or did not answer
+    ├── RefusedError                    a definite no: nothing happened at the provider
+    └── DoubtfulError                   no clear answer: it may or may not have taken effect
 """
 
 from __future__ import annotations
