@@ -1,0 +1,177 @@
+"""The nouns of the design as frozen dataclasses, and the custom id that ties a result line to its attempt.
+
+Nothing here does anything: every other room speaks in these words and none may add a second spelling of one.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+CHAT = "/v1/chat/completions"
+RESPONSES = "/v1/responses"
+EMBEDDINGS = "/v1/embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes: one file holds requests of one route.
+
+    Attributes:
+        provider: the provider and its address, as in `openai:https://api.openai.com/v1`, so that a job written for
+            one server is never sent to another.
+        endpoint: the path of the endpoint, as in `/v1/chat/completions`.
+        model: the model as the provider names it.
+    """
+
+    provider: str
+    endpoint: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One distinct body to be answered.
+
+    Attributes:
+        row_no: its number in its job, from 0, in the order of first appearance.
+        hash: its identity over provider, endpoint, sample and body.
+        body: JSON text, UTF-8, without control characters.
+        tokens: an estimate of its input tokens, for the enqueued-token limit.
+    """
+
+    row_no: int
+    hash: UUID
+    body: bytes
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """What packing needs to know of a request that is to be placed in a batch.
+
+    Attributes:
+        n_bytes: the encoded bytes of its body.
+        attempt_no: which attempt this one would be, from 1.
+        n_inputs: how much it counts toward the provider's limit per batch: embeddings count inputs, others one.
+    """
+
+    row_no: int
+    attempt_no: int
+    n_bytes: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request placed in one batch; what a custom id says."""
+
+    job_id: int
+    row_no: int
+    attempt_no: int
+
+    @property
+    def custom_id(self) -> str:
+        """Unique in the whole database, not only in its file, so that a foreign line can never be taken for ours."""
+        return f"bf-{self.job_id}-{self.row_no}-{self.attempt_no}"
+
+    @classmethod
+    def parse(cls, custom_id: str) -> Attempt | None:
+        """Read a custom id back; None for one that batchframe did not write."""
+        match = _CUSTOM_ID.fullmatch(custom_id)
+        return cls(*map(int, match.groups())) if match else None
+
+
+_CUSTOM_ID = re.compile(r"bf-([1-9][0-9]{0,17})-([0-9]{1,9})-([1-9][0-9]{0,4})")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider billed them; `cached` is part of `input`."""
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.input + other.input, self.cached + other.cached, self.output + other.output)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came back for an attempt.
+
+    Attributes:
+        final: whether the request is settled by it; a row has at most one final outcome.
+        tries: how many attempts that really ran the row has used up, this one included.
+        status: the HTTP status of the row; None when it never ran.
+        code, message: why it is not ok; None when it is.
+        body: the response body as JSON text; None when there was none.
+        retry_after: seconds until the row may be asked again; None when final.
+    """
+
+    attempt: Attempt
+    final: bool
+    ok: bool
+    tries: int
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    body: bytes | None = None
+    usage: Usage = Usage()
+    retry_after: float | None = None
+
+
+class BatchState(enum.StrEnum):
+    """The states of a batch; `core/states.py` says what leads from one to another."""
+
+    PLANNED = "planned"
+    UPLOADED = "uploaded"
+    CREATING = "creating"
+    UNSURE = "unsure"
+    SUBMITTED = "submitted"
+    ENDED = "ended"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One provider batch as the database has it: one file, one model, one endpoint.
+
+    Attributes:
+        uid: the mark that goes to the provider in the batch's metadata; renewed for every create call.
+        tokens: estimated input tokens, counted against the enqueued-token limit while the batch runs.
+        token: the fencing token; a write with an older one is refused.
+        polls: steps taken without progress since the last change of state; sets the back-off.
+    """
+
+    id: int
+    uid: UUID
+    job_id: int
+    route: Route
+    state: BatchState
+    n_requests: int
+    tokens: int
+    token: int
+    polls: int
+    input_file_id: str | None
+    provider_id: str | None
+    output_file_id: str | None
+    error_file_id: str | None
+    intent_at: datetime | None
+    intent_age: float | None
+    cancelled: bool
+
+
+class RowStatus(enum.StrEnum):
+    """What `into__status` says of a row."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    PENDING = "pending"
+    CANCELLED = "cancelled"
