@@ -48,9 +48,7 @@ class Settings(BaseSettings):
     row_attempts: int = Field(5, gt=0, le=100, description="Tries of a row before its failure is final.")
 
     openai_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("OPENAI_API_KEY"))
-    openai_base_url: str = Field(
-        "https://api.openai.com/v1", validation_alias=AliasChoices("OPENAI_BASE_URL")
-    )
+    openai_base_url: str = Field("https://api.openai.com/v1", validation_alias=AliasChoices("OPENAI_BASE_URL"))
     openai_organization: str | None = Field(None, validation_alias=AliasChoices("OPENAI_ORG_ID"))
     openai_project: str | None = Field(None, validation_alias=AliasChoices("OPENAI_PROJECT_ID"))
 

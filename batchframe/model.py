@@ -38,13 +38,13 @@ class Request:
 
     Attributes:
         row_no: its number in its job, from 0, in the order of first appearance.
-        hash: its identity over provider, endpoint, sample and body.
+        hash: 16 bytes, its identity over provider, endpoint, sample and body.
         body: JSON text, UTF-8, without control characters.
         tokens: an estimate of its input tokens, for the enqueued-token limit.
     """
 
     row_no: int
-    hash: UUID
+    hash: bytes
     body: bytes
     tokens: int
 
@@ -56,7 +56,7 @@ class Sized:
     Attributes:
         n_bytes: the encoded bytes of its body.
         attempt_no: which attempt this one would be, from 1.
-        n_inputs: how much it counts toward the provider's limit per batch: embeddings count inputs, others one.
+        tokens: the estimate of its input tokens.
     """
 
     row_no: int
@@ -100,6 +100,9 @@ class Usage:
         return Usage(self.input + other.input, self.cached + other.cached, self.output + other.output)
 
 
+NO_USAGE = Usage()
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came back for an attempt.
@@ -121,7 +124,7 @@ class Outcome:
     code: str | None = None
     message: str | None = None
     body: bytes | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     retry_after: float | None = None
 
 

@@ -1,0 +1,68 @@
+"""Packing: requests into batches under the provider's limits on requests, encoded bytes and enqueued tokens.
+
+One pass in order, closing a batch when the next request would not fit. First-fit packing would save a file now and
+then, but order keeps planning a cursor and a batch a range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from batchframe.model import Attempt, Sized
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one batch may hold.
+
+    Attributes:
+        requests: lines of a file.
+        n_bytes: encoded bytes of a file.
+        tokens: estimated input tokens; None when the provider has not said.
+    """
+
+    requests: int
+    n_bytes: int
+    tokens: int | None = None
+
+
+def line_prefix(attempt: Attempt, endpoint: str) -> bytes:
+    """What stands before the body in a line of the input file; `LINE_SUFFIX` follows it."""
+    return f'{{"custom_id":"{attempt.custom_id}","method":"POST","url":"{endpoint}","body":'.encode()
+
+
+LINE_SUFFIX = b"}\n"
+
+
+def line_overhead(job_id: int, endpoint: str) -> int:
+    """The most bytes a line of this job has beyond its body."""
+    longest = Attempt(job_id, 10**9 - 1, 10**5 - 1)
+    return len(line_prefix(longest, endpoint)) + len(LINE_SUFFIX)
+
+
+def pack(requests: Iterable[Sized], limits: Limits, overhead: int) -> Iterator[list[Sized]]:
+    """Yield the batches, in order; each holds at least one request.
+
+    Args:
+        requests: what is to be placed, in order.
+        limits: what a batch may hold. A single request over a limit gets a batch of its own.
+        overhead: bytes of a line beyond its body.
+    """
+    batch: list[Sized] = []
+    n_bytes = tokens = 0
+    for request in requests:
+        n_bytes += request.n_bytes + overhead
+        tokens += request.tokens
+        full = (
+            len(batch) >= limits.requests
+            or n_bytes > limits.n_bytes
+            or (limits.tokens is not None and tokens > limits.tokens)
+        )
+        if batch and full:
+            yield batch
+            batch = []
+            n_bytes, tokens = request.n_bytes + overhead, request.tokens
+        batch.append(request)
+    if batch:
+        yield batch
