@@ -178,3 +178,37 @@ class RowStatus(enum.StrEnum):
     SKIPPED = "skipped"
     PENDING = "pending"
     CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One call of `df.llm.batch`, as the database has it.
+
+    Attributes:
+        spec: the call's arguments as JSON text: what rebuilds its requests and columns.
+        digest: the identity of the call and its rows: the same cell again has the same digest.
+        n_rows, n_skipped: rows of the frame, and those not asked because a value is missing.
+        n_requests: distinct requests; every one ends as ok, failed or cancelled.
+        n_reused: those of `n_ok` whose answer another job had paid for.
+    """
+
+    id: int
+    name: str | None
+    route: Route
+    spec: str
+    digest: UUID
+    n_rows: int
+    n_skipped: int
+    n_requests: int
+    n_ok: int
+    n_failed: int
+    n_cancelled: int
+    n_reused: int
+    created_at: datetime
+    cancelled: bool
+    closed: bool
+
+    @property
+    def n_settled(self) -> int:
+        """Requests that have their final outcome."""
+        return self.n_ok + self.n_failed + self.n_cancelled

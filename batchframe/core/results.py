@@ -7,7 +7,7 @@ A line is taken apart just far enough to judge it; the response body stays the r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,6 +158,36 @@ def failure(
         message = f"{message} (tried {tries} times)"
     wait = rules.retry_wait(max(tries, 1)) if again else None
     return Outcome(attempt, not again, False, tries, status, code, message, body, retry_after=wait)
+
+
+def not_run(attempt: Attempt, tries: int) -> Outcome:
+    """An attempt that never ran, through no fault of its row: planned anew at once, no try used up."""
+    return Outcome(attempt, False, False, tries, code=NOT_RUN, message="Its batch never ran.", retry_after=0.0)
+
+
+def blame(
+    attempts: Iterable[tuple[Attempt, int]], problems: Sequence[tuple[int | None, str, str]], rules: Rules
+) -> Iterator[Outcome]:
+    """The outcomes of a batch that failed validation, so that nothing of it ran.
+
+    Lines the provider names are final; the rest is planned anew. When it names none, every row uses up a try, which
+    bounds how often the batch comes back. A model that is not there condemns all.
+
+    Args:
+        attempts: each attempt with the tries used before, in the order of the input file.
+        problems: line (1-based) or None, code, message.
+    """
+    named = {line: (code, message) for line, code, message in problems if line is not None}
+    no_model = next(((code, message) for _, code, message in problems if code == "model_not_found"), None)
+    code, message = problems[0][1:] if problems else ("failed", "The provider failed the batch and gave no reason.")
+    for number, (attempt, tries) in enumerate(attempts, start=1):
+        guilty = no_model or named.get(number)
+        if guilty:
+            yield failure(attempt, tries, rules, passing=False, code=guilty[0], message=guilty[1])
+        elif rules.cancelled or not named:
+            yield failure(attempt, tries + 1, rules, passing=True, code=code, message=message)
+        else:
+            yield not_run(attempt, tries)
 
 
 def _judge_answer(body: bytes, status: int, attempt: Attempt, tries: int, rules: Rules) -> Outcome:

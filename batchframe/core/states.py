@@ -31,7 +31,6 @@ class Event(enum.StrEnum):
     FOUND = "found"
     ABSENT = "absent"
     QUEUE_FULL = "queue full"
-    FILE_LOST = "file lost"
     ENDED = "ended"
     FETCHED = "fetched"
     GIVEN_UP = "given up"
@@ -46,7 +45,6 @@ MEANING: dict[Event, str] = {
     Event.FOUND: "the provider lists a batch with our mark; it is adopted",
     Event.ABSENT: "clean lists for the whole grace period; it is made anew with a new file",
     Event.QUEUE_FULL: "the enqueued-token limit; it waits until running batches end",
-    Event.FILE_LOST: "the input file is gone; it is uploaded again",
     Event.ENDED: "completed, expired or cancelled at the provider",
     Event.FETCHED: "every row has its outcome, in the same transaction",
     Event.GIVEN_UP: "it never ran: its rows are settled or planned anew, in the same transaction",
@@ -66,7 +64,6 @@ TRANSITIONS: dict[BatchState, dict[Event, BatchState]] = {
         Event.ACCEPTED: _S.SUBMITTED,
         Event.REFUSED: _S.UPLOADED,
         Event.QUEUE_FULL: _S.UPLOADED,
-        Event.FILE_LOST: _S.PLANNED,
         Event.DOUBT: _S.UNSURE,
         Event.GIVEN_UP: _S.FAILED,
     },

@@ -1,0 +1,94 @@
+"""The engine in a daemon thread with an event loop of its own, as a notebook uses it.
+
+The notebook's own loop is never touched. Handles wait on a condition that the engine rings after each step; work done
+by other processes shows up when they look again by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import threading
+from collections.abc import Sequence
+
+from batchframe.config import Settings
+from batchframe.engine.engine import Engine
+from batchframe.providers.base import Provider
+from batchframe.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+_STOP_SECONDS = 5.0
+
+
+class Background:
+    """Starts on first use, stops with the process."""
+
+    def __init__(self, database: Database, providers: Sequence[Provider], settings: Settings) -> None:
+        self._database = database
+        self._providers = {provider.id: provider for provider in providers}
+        self._settings = settings
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._engine: Engine | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._starting = threading.Lock()
+        self._changed = threading.Condition()
+        self._changes = 0
+
+    def start(self) -> None:
+        """Start the engine, or wake it if it runs already."""
+        with self._starting:
+            if self._thread is not None and self._thread.is_alive():
+                self._wake()
+                return
+            ready = threading.Event()
+            self._thread = threading.Thread(
+                target=lambda: asyncio.run(self._run(ready)), name="batchframe-engine", daemon=True
+            )
+            self._thread.start()
+            ready.wait()
+            atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """Stop working; nothing is lost, and the next engine goes on at once."""
+        atexit.unregister(self.stop)
+        with self._starting:
+            if self._thread is None or self._loop is None or self._main is None:
+                return
+            if self._thread.is_alive():
+                self._loop.call_soon_threadsafe(self._main.cancel)
+                self._thread.join(_STOP_SECONDS)
+            self._thread = None
+
+    def wait_for_change(self, seen: int, timeout: float) -> int:
+        """Wait until the engine has taken a step since `seen`, or `timeout` seconds; the number of steps by then."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._changes != seen, timeout)
+            return self._changes
+
+    def _wake(self) -> None:
+        if self._loop is not None and self._engine is not None:
+            self._loop.call_soon_threadsafe(self._engine.wake)
+
+    def _ring(self) -> None:
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
+
+    async def _run(self, ready: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._engine = Engine(self._database, self._providers, self._settings, self._ring)
+        self._main = asyncio.create_task(self._engine.run())
+        ready.set()
+        try:
+            await self._main
+        except asyncio.CancelledError:
+            pass
+        except Exception:
+            logger.exception("the engine stopped; a new handle, or job.wait(), starts it again")
+        finally:
+            for provider in self._providers.values():
+                await provider.close()
+            self._ring()

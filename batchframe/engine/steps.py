@@ -1,0 +1,247 @@
+"""Steps: what each state of a batch asks for, one command to the provider each, and the guarded write after it.
+
+A step returns the batch as it now is, to go on with, or None when it has been given back or has come to its end. No
+transaction is open while the provider is being called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from batchframe.config import Settings
+from batchframe.core.pacing import poll_wait
+from batchframe.core.quota import split_at, stated_limit
+from batchframe.core.states import Event
+from batchframe.engine.settling import Settling
+from batchframe.errors import DoubtfulError, ProviderError, RefusedError
+from batchframe.model import Batch, BatchState
+from batchframe.providers.base import Phase, Provider, RemoteBatch
+from batchframe.store import batches, outcomes, quotas
+from batchframe.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+TOKEN_LIMIT = "token_limit_exceeded"  # noqa: S105 - a provider's error code
+_LOOKS_FOR_A_LOST_FILE = 3
+
+
+class Steps:
+    """The engine's dealings with one batch at a time."""
+
+    def __init__(self, database: Database, providers: Mapping[str, Provider], settings: Settings) -> None:
+        self._database = database
+        self._providers = providers
+        self._settings = settings
+        self._settling = Settling(database, settings)
+        self._spool = settings.home / "spool"
+        self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._steps: dict[BatchState, Callable[[Batch, Provider], Awaitable[Batch | None]]] = {
+            BatchState.PLANNED: self._upload,
+            BatchState.UPLOADED: self._create,
+            BatchState.CREATING: self._doubt,
+            BatchState.UNSURE: self._look_for,
+            BatchState.SUBMITTED: self._poll,
+            BatchState.ENDED: self._fetch,
+        }
+
+    async def take(self, batch: Batch) -> Batch | None:
+        """Take the one step the batch's state asks for.
+
+        Raises:
+            LeaseLostError: another engine holds it now.
+        """
+        return await self._steps[batch.state](batch, self._providers[batch.route.provider])
+
+    async def _upload(self, batch: Batch, provider: Provider) -> Batch | None:
+        if batch.cancelled:
+            return await self._end(self._settling.give_back, batch)
+        path = self._spool / f"{batch.uid}.in.jsonl"
+        try:
+            await asyncio.to_thread(self._write_input, batch, path)
+            file_id = await provider.upload(path, f"batchframe-{batch.uid}.jsonl")
+        except ProviderError as error:
+            return await self._refused_or_later(batch, error)
+        finally:
+            path.unlink(missing_ok=True)
+        return await self._advance(batch, Event.UPLOADED, input_file_id=file_id)
+
+    async def _create(self, batch: Batch, provider: Provider) -> Batch | None:
+        if batch.cancelled:
+            return await self._end(self._settling.give_back, batch)
+        intended = await asyncio.to_thread(self._intend, batch)
+        if intended is None:
+            return None
+        batch = intended
+        assert batch.input_file_id is not None
+        try:
+            remote = await provider.create(batch.input_file_id, batch.route.endpoint, str(batch.uid))
+        except RefusedError as error:
+            if TOKEN_LIMIT in (error.code or "") or TOKEN_LIMIT in str(error):
+                return await asyncio.to_thread(self._queue_full, batch, str(error))
+            if _may_pass(error):
+                batch = await self._advance(batch, Event.REFUSED)
+                return await self._later(batch, error=str(error))
+            return await self._end(self._settling.refused, batch, error.code or "refused", str(error))
+        except DoubtfulError as error:
+            logger.warning("batch %s: %s It is looked for before anything else happens.", batch.id, error)
+            return await self._advance(batch, Event.DOUBT, error=str(error))
+        return await self._advance(batch, Event.ACCEPTED, provider_id=remote.id, provider_status=remote.status)
+
+    async def _doubt(self, batch: Batch, _: Provider) -> Batch | None:
+        """Claimed in the middle of a create call: whoever made it is gone, and with it the answer."""
+        return await self._advance(batch, Event.DOUBT)
+
+    async def _look_for(self, batch: Batch, provider: Provider) -> Batch | None:
+        assert batch.input_file_id is not None
+        assert batch.intent_at is not None
+        assert batch.intent_age is not None
+        try:
+            found = await provider.find(str(batch.uid), batch.input_file_id, batch.intent_at)
+        except ProviderError as error:
+            return await self._later(batch, error=str(error))
+        if found:
+            ours, *extra = sorted(found, key=_best_first)
+            for remote in extra:
+                await self._cancel_extra(batch, provider, remote)
+            return await self._advance(batch, Event.FOUND, provider_id=ours.id, provider_status=ours.status)
+        left = self._settings.grace_seconds - batch.intent_age
+        if left > 0:
+            return await self._later(batch, at_most=left)
+        if batch.cancelled:
+            return await self._end(self._settling.give_back, batch)
+        return await self._advance(batch, Event.ABSENT)
+
+    async def _poll(self, batch: Batch, provider: Provider) -> Batch | None:
+        assert batch.provider_id is not None
+        try:
+            remote = await provider.poll(batch.provider_id)
+            if batch.cancelled and remote.phase is Phase.RUNNING and remote.status != "cancelling":
+                remote = await provider.cancel(batch.provider_id)
+        except ProviderError as error:
+            return await self._later(batch, error=str(error))
+        seen: dict[str, Any] = {
+            "provider_status": remote.status,
+            "provider_completed": remote.completed,
+            "provider_failed": remote.failed,
+        }
+        if remote.phase is Phase.RUNNING:
+            return await self._later(batch, **seen)
+        if remote.phase is Phase.ENDED:
+            return await self._advance(
+                batch, Event.ENDED, output_file_id=remote.output_file_id, error_file_id=remote.error_file_id, **seen
+            )
+        full = next((problem for problem in remote.problems if problem.code == TOKEN_LIMIT), None)
+        if full and not batch.cancelled:
+            return await asyncio.to_thread(self._queue_full, batch, full.message)
+        return await self._end(self._settling.invalid, batch, remote.problems)
+
+    async def _fetch(self, batch: Batch, provider: Provider) -> Batch | None:
+        wanted = {"out": batch.output_file_id, "err": batch.error_file_id}
+        paths = {kind: self._spool / f"{batch.uid}.{batch.token}.{kind}.jsonl" for kind, id_ in wanted.items() if id_}
+        gone = False
+        try:
+            for kind, path in list(paths.items()):
+                try:
+                    await provider.fetch(wanted[kind] or "", path)
+                except RefusedError as error:
+                    if error.status != 404 or batch.polls < _LOOKS_FOR_A_LOST_FILE:
+                        return await self._later(batch, error=str(error))
+                    del paths[kind]
+                    gone = True
+                except ProviderError as error:
+                    return await self._later(batch, error=str(error))
+            await asyncio.to_thread(self._settling.results, batch, list(paths.values()), gone=gone)
+        finally:
+            for path in paths.values():
+                path.unlink(missing_ok=True)
+        return None
+
+    def _write_input(self, batch: Batch, path: Path) -> None:
+        with self._database.transaction() as connection, path.open("wb") as file:
+            file.writelines(outcomes.input_lines(connection, batch))
+
+    def _intend(self, batch: Batch) -> Batch | None:
+        """Commit the intent, if the model's quota has room; else give the batch back to wait."""
+        with self._database.transaction() as connection:
+            if quotas.admits(connection, batch):
+                return batches.advance(connection, batch, Event.INTENT)
+            batches.release(connection, batch, self._wait(batch), error="Waiting for the enqueued-token limit.")
+            return None
+
+    def _queue_full(self, batch: Batch, message: str) -> Batch | None:
+        """The model's queue has no room: wait for running batches, or split one that can never fit."""
+        with self._database.transaction() as connection:
+            limit = stated_limit(message)
+            running = quotas.running_tokens(connection, batch.route) - batch.tokens
+            smaller = split_at(batch.tokens, batch.n_requests, limit) if running <= 0 else None
+            allowed = smaller or limit or running
+            if allowed > 0:
+                quotas.learn(connection, batch.route, allowed)
+            if smaller is None:
+                batch = batches.advance(connection, batch, Event.QUEUE_FULL, error=message)
+                batches.release(connection, batch, self._wait(batch), error=message)
+        if smaller is not None:
+            logger.info("batch %s is larger than the model's queue; it is packed anew in smaller ones", batch.id)
+            self._settling.give_back(batch)
+        return None
+
+    async def _refused_or_later(self, batch: Batch, error: ProviderError) -> Batch | None:
+        if isinstance(error, RefusedError) and not _may_pass(error):
+            return await self._end(self._settling.refused, batch, error.code or "refused", str(error))
+        return await self._later(batch, error=str(error))
+
+    async def _cancel_extra(self, batch: Batch, provider: Provider, remote: RemoteBatch) -> None:
+        logger.error(
+            "batch %s is at the provider twice; %s is being cancelled. What it answered until then is paid for twice.",
+            batch.id,
+            remote.id,
+        )
+        if remote.phase is Phase.RUNNING:
+            try:
+                await provider.cancel(remote.id)
+            except ProviderError as error:
+                logger.error("batch %s: %s", batch.id, error)
+
+    async def _advance(self, batch: Batch, event: Event, **columns: Any) -> Batch:
+        def write() -> Batch:
+            with self._database.transaction() as connection:
+                return batches.advance(connection, batch, event, **columns)
+
+        return await asyncio.to_thread(write)
+
+    async def _later(self, batch: Batch, *, at_most: float = float("inf"), **columns: Any) -> Batch | None:
+        """Give the batch back until its next look."""
+
+        def write() -> None:
+            with self._database.transaction() as connection:
+                batches.release(connection, batch, min(self._wait(batch), at_most), **{"error": None, **columns})
+
+        await asyncio.to_thread(write)
+        return None
+
+    async def _end(self, settle: Callable[..., None], batch: Batch, *reason: Any) -> Batch | None:
+        await asyncio.to_thread(settle, batch, *reason)
+        return None
+
+    def _wait(self, batch: Batch) -> float:
+        return poll_wait(
+            batch.polls,
+            self._settings.poll_seconds,
+            self._settings.poll_max_seconds,
+            random.random(),  # noqa: S311 - jitter
+        )
+
+
+def _may_pass(error: RefusedError) -> bool:
+    """Whether the refusal is about the moment or the key, not about the rows."""
+    return error.retryable or error.status in (401, 403, 404)
+
+
+def _best_first(remote: RemoteBatch) -> tuple[bool, bool]:
+    """Of several batches that carry our mark: one that can still answer, and rather one that is surely ours."""
+    return (remote.phase is Phase.INVALID, remote.mark is None)

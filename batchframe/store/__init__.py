@@ -1,0 +1,1 @@
+"""The store: everything the project says to Postgres, and no SQL anywhere else."""

@@ -1,0 +1,126 @@
+"""The connection to Postgres: a pool, transactions, and migrations applied on connect.
+
+One schema, `batchframe`, holds all tables, so the database may be shared with other programs. All times are the
+database's own; no engine's clock is ever compared with another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from batchframe.errors import ConfigurationError, DatabaseError
+
+HEAD = "0001"
+"""The newest migration; a test keeps it so. Known here, a database that is up to date opens without Alembic."""
+
+_MIGRATION_LOCK = 0x62617463686672
+"""Key of the advisory lock under which one process migrates and the others wait."""
+
+
+class Database:
+    """A migrated batchframe database."""
+
+    def __init__(self, url: str) -> None:
+        """Connect and migrate.
+
+        Args:
+            url: `postgresql://…`.
+
+        Raises:
+            ConfigurationError: the URL cannot be read or is not Postgres'.
+            DatabaseError: the server cannot be reached or migrated.
+        """
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise ConfigurationError(
+                "BATCHFRAME_DATABASE_URL is no database URL. It looks like postgresql://user:password@host/database."
+            ) from None
+        if parsed.get_backend_name() not in ("postgresql", "postgres"):
+            raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {parsed.get_backend_name()!r}.")
+        self.url = parsed.set(drivername="postgresql+psycopg")
+        self._engine = create_engine(
+            self.url,
+            pool_size=8,
+            max_overflow=24,
+            pool_pre_ping=True,
+            connect_args={"options": "-c search_path=batchframe", "connect_timeout": 10},
+        )
+        try:
+            self._migrate()
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)})"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection in a transaction: committed at the end, rolled back on any exception.
+
+        Raises:
+            DatabaseError: the server cannot be reached.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise self._unreachable(error) from None
+
+    def close(self) -> None:
+        """Close the pool; connections in use close when they are given back."""
+        self._engine.dispose()
+
+    def _unreachable(self, error: DBAPIError) -> DatabaseError:
+        # The driver's words name host and user, never the password.
+        said = " ".join(str(error.orig).split())
+        where = self.url.render_as_string(hide_password=True)
+        return DatabaseError(f"Postgres at {where} cannot be used: {said}. Check BATCHFRAME_DATABASE_URL.")
+
+    def _migrate(self) -> None:
+        try:
+            with self._engine.connect() as connection:
+                if self._version(connection) == HEAD:
+                    return
+                connection.rollback()
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+                connection.commit()
+                try:
+                    self._upgrade(connection)
+                finally:
+                    connection.rollback()
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+                    connection.commit()
+        except DBAPIError as error:
+            raise self._unreachable(error) from None
+
+    @staticmethod
+    def _version(connection: Connection) -> str | None:
+        if not sqlalchemy.inspect(connection).has_table("alembic_version"):
+            return None
+        version: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return version
+
+    def _upgrade(self, connection: Connection) -> None:
+        from alembic import command
+        from alembic.config import Config
+        from alembic.util import CommandError
+
+        connection.execute(text("CREATE SCHEMA IF NOT EXISTS batchframe"))
+        connection.commit()
+        config = Config()
+        config.set_main_option("script_location", "batchframe.store:migrations")
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise DatabaseError(
+                f"The database is at a migration this batchframe does not know ({error}). Upgrade batchframe."
+            ) from None
+        connection.commit()

@@ -1,0 +1,175 @@
+"""Jobs: written once with their requests and frame in one transaction, then found, listed, cancelled, retried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from batchframe.model import Job, Request, Route
+from batchframe.store import loans
+from batchframe.store.copying import copy_in
+
+_COLUMNS = """
+    id, name, provider, endpoint, model, spec, digest, n_rows, n_skipped, n_requests, n_ok, n_failed, n_cancelled,
+    n_reused, created_at, cancel_at IS NOT NULL AS cancelled, closed_at IS NOT NULL AS closed
+"""
+
+
+def _job(row: Row[Any]) -> Job:
+    fields = dict(row._mapping)
+    route = Route(fields.pop("provider"), fields.pop("endpoint"), fields.pop("model"))
+    return Job(route=route, **fields)
+
+
+def find(connection: Connection, key: int | str | UUID) -> Job | None:
+    """The job of this id, name or digest."""
+    column = {int: "id", str: "name"}.get(type(key), "digest")
+    row = connection.execute(text(f"SELECT {_COLUMNS} FROM job WHERE {column} = :key"), {"key": key}).first()
+    return _job(row) if row else None
+
+
+def newest_first(connection: Connection) -> list[Job]:
+    """All jobs, open ones before closed ones, the newest first."""
+    rows = connection.execute(text(f"SELECT {_COLUMNS} FROM job ORDER BY closed_at IS NOT NULL, id DESC"))
+    return [_job(row) for row in rows]
+
+
+def create(
+    connection: Connection,
+    *,
+    name: str | None,
+    route: Route,
+    spec: str,
+    digest: UUID,
+    n_rows: int,
+    n_skipped: int,
+    requests: Iterable[Request],
+    frame: Iterable[bytes],
+    reuse: bool,
+) -> int | None:
+    """Write a job, its requests and its frame, and take over the answers that exist already.
+
+    Everything is in the caller's transaction: after a crash there is the whole job or none of it.
+
+    Args:
+        requests: distinct by hash, numbered from 0.
+        frame: Parquet parts of the columns the template used.
+        reuse: whether answers to the same requests in other jobs count.
+
+    Returns:
+        The job's id; None when another process has written the same call, or the same name, in the meantime.
+    """
+    if reuse:
+        loans.lock_route(connection, route)
+    job_id: int | None = connection.execute(
+        text("""
+            INSERT INTO job (name, kind, provider, endpoint, model, spec, digest, n_rows, n_skipped)
+            VALUES (:name, 'frame', :provider, :endpoint, :model, :spec, :digest, :n_rows, :n_skipped)
+            ON CONFLICT DO NOTHING
+            RETURNING id
+        """),
+        {
+            "name": name,
+            "provider": route.provider,
+            "endpoint": route.endpoint,
+            "model": route.model,
+            "spec": spec,
+            "digest": digest,
+            "n_rows": n_rows,
+            "n_skipped": n_skipped,
+        },
+    ).scalar()
+    if job_id is None:
+        return None
+    n_requests = _copy_requests(connection, job_id, requests)
+    for part_no, data in enumerate(frame):
+        connection.execute(
+            text("INSERT INTO job_frame (job_id, part_no, data) VALUES (:job, :part, :data)"),
+            {"job": job_id, "part": part_no, "data": data},
+        )
+    connection.execute(
+        text("UPDATE job SET n_requests = :n, closed_at = CASE WHEN :n = 0 THEN now() END WHERE id = :job"),
+        {"n": n_requests, "job": job_id},
+    )
+    if reuse:
+        loans.take(connection, job_id, route)
+    return job_id
+
+
+def _copy_requests(connection: Connection, job_id: int, requests: Iterable[Request]) -> int:
+    n_requests = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal n_requests
+        for request in requests:
+            n_requests += 1
+            yield b"%d\x01%d\x01%s\x01%s\x01%d\n" % (
+                job_id,
+                request.row_no,
+                request.hash.hex().encode(),
+                request.body,
+                request.tokens,
+            )
+
+    copy_in(connection, "request", "job_id, row_no, hash, body, tokens", lines())
+    return n_requests
+
+
+def frame_parts(connection: Connection, job_id: int) -> Iterator[bytes]:
+    """The Parquet parts of the job's frame, in order."""
+    query = text("SELECT data FROM job_frame WHERE job_id = :job ORDER BY part_no")
+    return (bytes(row.data) for row in connection.execute(query, {"job": job_id}))
+
+
+def request_numbers(connection: Connection, job_id: int) -> dict[bytes, int]:
+    """The number of each request by its hash: what joins a frame to its answers."""
+    rows = connection.execute(text("SELECT hash, row_no FROM request WHERE job_id = :job"), {"job": job_id})
+    return {row.hash.bytes: row.row_no for row in rows}
+
+
+def cancel(connection: Connection, job_id: int) -> None:
+    """Ask for the job to be cancelled; engines act on it at once, answers that exist are kept."""
+    job = {"job": job_id}
+    connection.execute(
+        text("UPDATE job SET cancel_at = now(), step_at = now() WHERE id = :job AND closed_at IS NULL"), job
+    )
+    connection.execute(
+        text("UPDATE batch SET step_at = now() WHERE job_id = :job AND state NOT IN ('done', 'failed')"), job
+    )
+
+
+def retry(connection: Connection, job_id: int, codes: Iterable[str] | None = None) -> int:
+    """Ask failed and cancelled requests again: their final outcomes become steps on the way.
+
+    Args:
+        codes: only those whose outcome has one of these codes; None: all.
+
+    Returns:
+        How many requests are asked again.
+    """
+    connection.execute(text("SELECT 1 FROM job WHERE id = :job FOR UPDATE"), {"job": job_id})
+    counts = connection.execute(
+        text("""
+            WITH again AS (
+                UPDATE outcome SET final = false, retry_at = now(), tries = 0
+                WHERE job_id = :job AND final AND NOT ok AND (:all OR code = ANY(:codes))
+                RETURNING code
+            )
+            SELECT count(*) AS n, count(*) FILTER (WHERE code = 'cancelled') AS cancelled FROM again
+        """),
+        {"job": job_id, "all": codes is None, "codes": list(codes or ())},
+    ).one()
+    if counts.n:
+        connection.execute(
+            text("""
+                UPDATE job
+                SET n_failed = n_failed - :failed, n_cancelled = n_cancelled - :cancelled,
+                    step_at = now(), closed_at = NULL, cancel_at = NULL
+                WHERE id = :job
+            """),
+            {"job": job_id, "failed": counts.n - counts.cancelled, "cancelled": counts.cancelled},
+        )
+    return int(counts.n)

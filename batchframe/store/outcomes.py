@@ -1,0 +1,196 @@
+"""Outcomes: a batch's lines out, its outcomes in, and what a job reads of them.
+
+The counts on `job` move in the transaction that writes the outcomes they count, which is also the one that moves the
+batch: an outcome is there once, or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, text
+
+from batchframe.core.packing import LINE_SUFFIX
+from batchframe.core.results import CANCELLED
+from batchframe.model import Batch, Outcome, Usage
+from batchframe.store.copying import copy_in, copy_out
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+
+def input_lines(connection: Connection, batch: Batch) -> Iterator[bytes]:
+    """The lines of the batch's input file, in the order of their row numbers."""
+    return copy_out(
+        connection,
+        """
+        SELECT concat('{"custom_id":"bf-', a.job_id, '-', a.row_no, '-', a.attempt_no,
+                      '","method":"POST","url":"', %s::text, '","body":', r.body, %s::text)
+        FROM attempt a JOIN request r ON r.job_id = a.job_id AND r.row_no = a.row_no
+        WHERE a.batch_id = %s ORDER BY a.row_no
+        """,
+        (batch.route.endpoint, LINE_SUFFIX.decode().rstrip("\n"), batch.id),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A row a batch holds: which attempt it is and how many tries it had used up before."""
+
+    attempt_no: int
+    tries: int
+
+
+def expected(connection: Connection, batch: Batch) -> dict[int, Expected]:
+    """The rows of the batch by row number, in the order of its input file."""
+    rows = connection.execute(
+        text("SELECT row_no, attempt_no FROM attempt WHERE batch_id = :batch ORDER BY row_no"), {"batch": batch.id}
+    )
+    first = Expected(1, 0)
+    found = {row.row_no: first if row.attempt_no == 1 else Expected(row.attempt_no, 0) for row in rows}
+    if any(row.attempt_no > 1 for row in found.values()):
+        before = connection.execute(
+            text("""
+                SELECT o.row_no, a.attempt_no, o.tries FROM attempt a
+                JOIN outcome o ON o.job_id = a.job_id AND o.row_no = a.row_no AND o.attempt_no = a.attempt_no - 1
+                WHERE a.batch_id = :batch AND a.attempt_no > 1
+            """),
+            {"batch": batch.id},
+        )
+        found |= {row.row_no: Expected(row.attempt_no, row.tries) for row in before}
+    return found
+
+
+def record(connection: Connection, batch: Batch, outcomes: Iterable[Outcome]) -> None:
+    """Write the outcomes of a batch's attempts and count them on its job."""
+    n_ok = n_failed = n_cancelled = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal n_ok, n_failed, n_cancelled
+        for outcome in outcomes:
+            if outcome.final:
+                n_ok += outcome.ok
+                n_cancelled += outcome.code == CANCELLED
+                n_failed += not outcome.ok and outcome.code != CANCELLED
+            yield _line(outcome, now)
+
+    # `retry_at` is the database's time, as text that COPY can read, plus the seconds of each row.
+    now = float(connection.execute(text("SELECT extract(epoch FROM now())")).scalar_one())
+    copy_in(
+        connection,
+        "outcome",
+        "job_id, row_no, attempt_no, final, ok, tries, status, code, message, body, "
+        "input_tokens, cached_tokens, output_tokens, retry_at",
+        lines(),
+    )
+    connection.execute(
+        text("""
+            UPDATE job SET n_ok = n_ok + :ok, n_failed = n_failed + :failed, n_cancelled = n_cancelled + :cancelled,
+                step_at = now()
+            WHERE id = :job
+        """),
+        {"ok": n_ok, "failed": n_failed, "cancelled": n_cancelled, "job": batch.job_id},
+    )
+    connection.execute(
+        text("UPDATE job SET step_at = now() WHERE id IN (SELECT job_id FROM loan WHERE lender_job_id = :job)"),
+        {"job": batch.job_id},
+    )
+
+
+def _line(outcome: Outcome, now: float) -> bytes:
+    attempt, usage = outcome.attempt, outcome.usage
+    return b"%d\x01%d\x01%d\x01%s\x01%s\x01%d\x01%s\x01%s\x01%s\x01%s\x01%d\x01%d\x01%d\x01%s\n" % (
+        attempt.job_id,
+        attempt.row_no,
+        attempt.attempt_no,
+        b"t" if outcome.final else b"f",
+        b"t" if outcome.ok else b"f",
+        outcome.tries,
+        b"" if outcome.status is None else b"%d" % outcome.status,
+        _field(outcome.code),
+        _field(outcome.message),
+        outcome.body or b"",
+        usage.input,
+        usage.cached,
+        usage.output,
+        b"" if outcome.retry_after is None else _moment(now + outcome.retry_after),
+    )
+
+
+def _field(value: str | None) -> bytes:
+    """Words from a provider as one line, without what COPY or UTF-8 cannot hold."""
+    return _CONTROL.sub(" ", value).strip().encode() if value else b""
+
+
+def _moment(epoch: float) -> bytes:
+    return datetime.fromtimestamp(epoch, UTC).isoformat().encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The final outcome of a request, as a frame reads it."""
+
+    row_no: int
+    ok: bool
+    code: str | None
+    message: str | None
+    body: str | None
+
+
+def settled(connection: Connection, job_id: int) -> Iterator[Settled]:
+    """The final outcomes of a job, streamed in no particular order."""
+    rows = connection.execution_options(yield_per=5_000).execute(
+        text("SELECT row_no, ok, code, message, body FROM outcome WHERE job_id = :job AND final"), {"job": job_id}
+    )
+    return (Settled(*row) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Requests of a job that failed for one reason."""
+
+    code: str
+    count: int
+    retryable: bool
+    example: str
+    row_no: int
+
+
+PASSING = ("missing_result", "request_timeout", "batch_expired", "batch_cancelled", CANCELLED, "not_run")
+
+
+def error_groups(connection: Connection, job_id: int) -> list[ErrorGroup]:
+    """The final failures of a job by code, the most frequent first."""
+    rows = connection.execute(
+        text("""
+            SELECT code, count(*) AS n,
+                bool_and(status IN (408, 409, 429) OR status >= 500 OR code = ANY(:passing)) AS retryable,
+                (array_agg(message ORDER BY row_no))[1] AS example, min(row_no) AS row_no
+            FROM outcome WHERE job_id = :job AND final AND NOT ok
+            GROUP BY code ORDER BY n DESC, code
+        """),
+        {"job": job_id, "passing": list(PASSING)},
+    )
+    return [ErrorGroup(row.code, row.n, bool(row.retryable), row.example or "", row.row_no) for row in rows]
+
+
+def usage(connection: Connection, job_id: int) -> tuple[int, Usage]:
+    """Requests of a job the provider answered with usage, all attempts counted, and their tokens."""
+    row = connection.execute(
+        text("""
+            SELECT count(*) AS n, sum(input_tokens) AS input, sum(cached_tokens) AS cached, sum(output_tokens) AS output
+            FROM outcome WHERE job_id = :job AND attempt_no > 0 AND status BETWEEN 200 AND 299
+        """),
+        {"job": job_id},
+    ).one()
+    return int(row.n), Usage(int(row.input or 0), int(row.cached or 0), int(row.output or 0))
+
+
+def batch_states(connection: Connection, job_id: int) -> Mapping[str, int]:
+    """How many batches of the job are in each state."""
+    rows = connection.execute(
+        text("SELECT state, count(*) AS n FROM batch WHERE job_id = :job GROUP BY state"), {"job": job_id}
+    )
+    return {row.state: row.n for row in rows}
