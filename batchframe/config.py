@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     openai_organization: str | None = Field(None, validation_alias=AliasChoices("OPENAI_ORG_ID"))
     openai_project: str | None = Field(None, validation_alias=AliasChoices("OPENAI_PROJECT_ID"))
 
+    @pydantic.field_validator("database_url", "openai_api_key")
+    @classmethod
+    def _empty_is_unset(cls, secret: SecretStr | None) -> SecretStr | None:
+        return secret if secret and secret.get_secret_value().strip() else None
+
     @pydantic.field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:

@@ -46,6 +46,8 @@ def answer_schema(schema: type[pydantic.BaseModel] | Mapping[str, Any]) -> Answe
         SchemaError: not a schema, or one that strict mode cannot express; the message says where and what to do.
     """
     given = _json_schema(schema)
+    if not given.keys() & {"$ref", "allOf"}:  # else what the root is shows only when they are followed
+        _check_root(given)
     _compile(given)
     try:
         strict = _strict(given, "", given, frozenset())
@@ -138,16 +140,18 @@ class _Generator(GenerateJsonSchema):
 
 def _json_schema(schema: object) -> dict[str, Any]:
     """A deep copy of the schema as plain JSON."""
-    if isinstance(schema, type) and issubclass(schema, pydantic.BaseModel):
+    if isinstance(schema, type) and issubclass(schema, pydantic.BaseModel) and schema is not pydantic.BaseModel:
         try:
-            schema = schema.model_json_schema(schema_generator=_Generator)
+            given = schema.model_json_schema(schema_generator=_Generator)
         except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation) as error:
             raise SchemaError(f"{schema.__name__} has no JSON schema: {error.message}") from None
-    if not isinstance(schema, Mapping):
+    elif isinstance(schema, Mapping):
+        given = dict(schema)
+    else:
         shown = repr(schema)[:80]
         raise SchemaError(f"{shown} is no schema. Pass a Pydantic model class (not an instance) or a JSON schema.")
     try:
-        copy: dict[str, Any] = json.loads(json.dumps(dict(schema), allow_nan=False))
+        copy: dict[str, Any] = json.loads(json.dumps(given, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise SchemaError(f"The schema is not JSON ({error}). Use dicts, lists, strings, numbers and None.") from None
     return copy
@@ -155,7 +159,7 @@ def _json_schema(schema: object) -> dict[str, Any]:
 
 def _compile(schema: dict[str, Any]) -> jsonschema_rs.Validator:
     try:
-        # Draft 2020-12 whatever `$schema` says: within the subset the drafts agree, and an unknown one would be fetched.
+        # Draft 2020-12 whatever `$schema` says: within the subset the drafts agree, and an unknown one is fetched.
         return jsonschema_rs.Draft202012Validator(schema, retriever=_refuse_remote, validate_formats=False)
     except jsonschema_rs.ValidationError as error:
         place, what = _place(error.instance_path), error.message
@@ -172,27 +176,30 @@ def _refuse_remote(url: str) -> NoReturn:
 
 # The strict form.
 
-_KEPT = frozenset(
-    "$schema $defs definitions $ref title description examples type enum const anyOf properties required "
-    "additionalProperties items minItems maxItems minLength maxLength pattern format "
-    "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf".split()
-)
+_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 _ANNOTATIONS = frozenset({"title", "description", "examples"})
-_FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid".split())
+_KEPT = _ANNOTATIONS | {
+    *("$schema", "$defs", "definitions", "$ref", "type", "enum", "const", "anyOf"),
+    *("properties", "required", "additionalProperties", "items", "minItems", "maxItems"),
+    *("minLength", "maxLength", "pattern", "format"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
 
-_ONE_PROPERTY_EACH = "Name every property; for free keys use a list of objects with a key and a value."
+_NO_FREE_KEYS = "Name every property; for free keys use a list of objects with a key and a value."
 _CHECK_LATER = "State the condition in the prompt and check the answers afterwards."
-_TUPLE = "For a tuple use an object with one property for each place."
+_NO_TUPLE = "For a tuple use an object with one property for each place."
+_USE_REF = "Refer with $ref to #/$defs/…."
 _UNSUPPORTED = {
     "oneOf": "Write anyOf.",
     "allOf": "Merge its parts into one schema.",
     "nullable": 'Write the type as ["string", "null"], or anyOf with {"type": "null"}.',
     "uniqueItems": "Drop it; in a Pydantic model declare a list, not a set.",
-    **dict.fromkeys("patternProperties propertyNames minProperties maxProperties".split(), _ONE_PROPERTY_EACH),
-    **dict.fromkeys("not if then else dependencies dependentRequired dependentSchemas".split(), _CHECK_LATER),
-    **dict.fromkeys("prefixItems additionalItems unevaluatedItems".split(), _TUPLE),
-    **dict.fromkeys("contains minContains maxContains unevaluatedProperties".split(), _CHECK_LATER),
-    **dict.fromkeys("$id $anchor $dynamicRef $dynamicAnchor $recursiveRef".split(), "Refer with $ref to #/$defs/…."),
+    **dict.fromkeys(("patternProperties", "propertyNames", "minProperties", "maxProperties"), _NO_FREE_KEYS),
+    **dict.fromkeys(("not", "if", "then", "else"), _CHECK_LATER),
+    **dict.fromkeys(("dependencies", "dependentRequired", "dependentSchemas", "unevaluatedProperties"), _CHECK_LATER),
+    **dict.fromkeys(("contains", "minContains", "maxContains"), _CHECK_LATER),
+    **dict.fromkeys(("prefixItems", "additionalItems", "unevaluatedItems"), _NO_TUPLE),
+    **dict.fromkeys(("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef"), _USE_REF),
 }
 
 
@@ -263,7 +270,7 @@ def _type(strict: dict[str, Any], path: str) -> None:
     if "object" not in types:
         return
     if strict.setdefault("additionalProperties", False) is not False or "properties" not in strict:
-        _fail(path, "an object with free keys is not possible in strict mode", _ONE_PROPERTY_EACH)
+        _fail(path, "strict mode has no objects with free keys (dict[str, …], extra='allow')", _NO_FREE_KEYS)
     properties, required = strict["properties"], strict.get("required", [])
     if unknown := [name for name in required if name not in properties]:
         _fail(path, f"{unknown[0]!r} is required, but no property", "Add it to the properties.")
@@ -277,11 +284,12 @@ _TYPE_NAMES = {
 
 
 def _check_root(root: dict[str, Any]) -> None:
-    if root.get("type") == "object" and "anyOf" not in root and root["properties"]:
+    union = root.keys() & {"anyOf", "oneOf"}
+    if root.get("type", "object") == "object" and root.get("properties") and not union:
         return
     if "json_schema" in root or isinstance(root.get("schema"), dict):
         hint = "This looks like a whole response_format: pass the schema inside it."
-    elif "anyOf" in root:
+    elif union:
         hint = "A union cannot stand there: put it into a property."
     else:
         hint = "Put what you ask for into a property, or in a Pydantic model into a field."

@@ -10,7 +10,8 @@ import asyncio
 import atexit
 import logging
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 
 from batchframe.config import Settings
 from batchframe.engine.engine import Engine
@@ -21,13 +22,29 @@ logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
 
+_running: weakref.WeakSet[Background] = weakref.WeakSet()
+
+
+def _stop_running() -> None:
+    for background in list(_running):
+        background.stop()
+
+
+# Plain `atexit` runs when the thread pools are gone already, too late for an engine to give its leases back. This hook,
+# which the pools use themselves, runs before; it has no public name.
+getattr(threading, "_register_atexit", atexit.register)(_stop_running)
+
 
 class Background:
     """Starts on first use, stops with the process."""
 
-    def __init__(self, database: Database, providers: Sequence[Provider], settings: Settings) -> None:
+    def __init__(self, database: Database, providers: Callable[[], Sequence[Provider]], settings: Settings) -> None:
+        """Args:
+        providers: makes the providers; called anew at every start, in the calling thread.
+        """
         self._database = database
-        self._providers = {provider.id: provider for provider in providers}
+        self._make_providers = providers
+        self._providers: dict[str, Provider] = {}
         self._settings = settings
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -43,17 +60,35 @@ class Background:
             if self._thread is not None and self._thread.is_alive():
                 self._wake()
                 return
+            self._providers = {provider.id: provider for provider in self._make_providers()}
             ready = threading.Event()
             self._thread = threading.Thread(
                 target=lambda: asyncio.run(self._run(ready)), name="batchframe-engine", daemon=True
             )
             self._thread.start()
             ready.wait()
-            atexit.register(self.stop)
+            _running.add(self)
+
+    def ensure(self) -> None:
+        """Start the engine if it does not run."""
+        if self._thread is None or not self._thread.is_alive():
+            self.start()
+
+    def check_providers(self) -> None:
+        """Reach every provider once.
+
+        Raises:
+            ConfigurationError: there is no API key.
+            ProviderError: one is down or refuses the key.
+        """
+        self.start()
+        assert self._loop is not None
+        for provider in self._providers.values():
+            asyncio.run_coroutine_threadsafe(provider.check(), self._loop).result()
 
     def stop(self) -> None:
         """Stop working; nothing is lost, and the next engine goes on at once."""
-        atexit.unregister(self.stop)
+        _running.discard(self)
         with self._starting:
             if self._thread is None or self._loop is None or self._main is None:
                 return

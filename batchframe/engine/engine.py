@@ -191,7 +191,7 @@ class Engine:
         """Stop working and give the leases back."""
         await self._drop_tasks()
         try:
-            await asyncio.to_thread(self._give_back)
+            self._give_back()  # not in a thread: an event loop that is closing may have none left
         except DatabaseError as error:
             logger.warning("leases were not given back, they run out: %s", error)
 

@@ -130,10 +130,11 @@ def _moment(epoch: float) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The final outcome of a request, as a frame reads it."""
+    """The final outcome of a request, as a frame reads it; `answered` when the model did, well or not."""
 
     row_no: int
     ok: bool
+    answered: bool
     code: str | None
     message: str | None
     body: str | None
@@ -142,7 +143,11 @@ class Settled:
 def settled(connection: Connection, job_id: int) -> Iterator[Settled]:
     """The final outcomes of a job, streamed in no particular order."""
     rows = connection.execution_options(yield_per=5_000).execute(
-        text("SELECT row_no, ok, code, message, body FROM outcome WHERE job_id = :job AND final"), {"job": job_id}
+        text("""
+            SELECT row_no, ok, ok OR COALESCE(status BETWEEN 200 AND 299, false), code, message, body
+            FROM outcome WHERE job_id = :job AND final
+        """),
+        {"job": job_id},
     )
     return (Settled(*row) for row in rows)
 
@@ -155,7 +160,7 @@ class ErrorGroup:
     count: int
     retryable: bool
     example: str
-    row_no: int
+    body: str
 
 
 PASSING = ("missing_result", "request_timeout", "batch_expired", "batch_cancelled", CANCELLED, "not_run")
@@ -165,15 +170,20 @@ def error_groups(connection: Connection, job_id: int) -> list[ErrorGroup]:
     """The final failures of a job by code, the most frequent first."""
     rows = connection.execute(
         text("""
-            SELECT code, count(*) AS n,
-                bool_and(status IN (408, 409, 429) OR status >= 500 OR code = ANY(:passing)) AS retryable,
-                (array_agg(message ORDER BY row_no))[1] AS example, min(row_no) AS row_no
-            FROM outcome WHERE job_id = :job AND final AND NOT ok
-            GROUP BY code ORDER BY n DESC, code
+            SELECT g.code, g.n, g.retryable, o.message, r.body
+            FROM (
+                SELECT code, count(*) AS n, min(row_no) AS row_no,
+                    bool_and(status IN (408, 409, 429) OR status >= 500 OR code = ANY(:passing)) AS retryable
+                FROM outcome WHERE job_id = :job AND final AND NOT ok
+                GROUP BY code
+            ) g
+            JOIN outcome o ON o.job_id = :job AND o.row_no = g.row_no AND o.final
+            JOIN request r ON r.job_id = :job AND r.row_no = g.row_no
+            ORDER BY g.n DESC, g.code
         """),
         {"job": job_id, "passing": list(PASSING)},
     )
-    return [ErrorGroup(row.code, row.n, bool(row.retryable), row.example or "", row.row_no) for row in rows]
+    return [ErrorGroup(row.code, row.n, bool(row.retryable), row.message or "", row.body) for row in rows]
 
 
 def usage(connection: Connection, job_id: int) -> tuple[int, Usage]:
@@ -188,9 +198,31 @@ def usage(connection: Connection, job_id: int) -> tuple[int, Usage]:
     return int(row.n), Usage(int(row.input or 0), int(row.cached or 0), int(row.output or 0))
 
 
-def batch_states(connection: Connection, job_id: int) -> Mapping[str, int]:
-    """How many batches of the job are in each state."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How the batches of a job stand.
+
+    Attributes:
+        states: how many are in each state.
+        answered: requests the provider says it has worked off, in batches whose results are not here yet.
+        trouble: what keeps one of them from going on, or None.
+    """
+
+    states: Mapping[str, int]
+    answered: int
+    trouble: str | None
+
+
+def work(connection: Connection, job_id: int) -> Work:
+    """How the batches of a job stand."""
     rows = connection.execute(
-        text("SELECT state, count(*) AS n FROM batch WHERE job_id = :job GROUP BY state"), {"job": job_id}
-    )
-    return {row.state: row.n for row in rows}
+        text("""
+            SELECT state, count(*) AS n, max(error) AS error,
+                COALESCE(sum(provider_completed + provider_failed)
+                    FILTER (WHERE state IN ('submitted', 'ended')), 0) AS answered
+            FROM batch WHERE job_id = :job GROUP BY state
+        """),
+        {"job": job_id},
+    ).all()
+    errors = [row.error for row in rows if row.error and row.state not in ("done", "failed")]
+    return Work({row.state: row.n for row in rows}, sum(row.answered for row in rows), errors[0] if errors else None)

@@ -1,0 +1,99 @@
+"""`df.llm` and `s.llm`. pandas makes an accessor anew at every access, so it holds nothing but the frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from batchframe.core.spec import Prompt
+from batchframe.frame import session
+from batchframe.frame.job import JobHandle
+from batchframe.frame.submit import Missing, Schema, submit
+
+
+class FrameAccessor:
+    """What a DataFrame can ask a model."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame: pd.DataFrame | pd.Series[Any] = frame
+
+    def batch(
+        self,
+        template: Prompt,
+        *,
+        model: str,
+        into: str = "response",
+        system: str | None = None,
+        schema: Schema | None = None,
+        endpoint: str = "chat",
+        name: str | None = None,
+        missing: Missing = "skip",
+        reuse: bool = True,
+        samples: int = 1,
+        overwrite: bool = False,
+        **params: Any,
+    ) -> JobHandle:
+        """Ask the model about every row, at the price of the provider's Batch API.
+
+        The rows are stored as requests, equal ones once; the engine sends them in the background, and goes on after a
+        restart. The same call again is the same job, and nothing is paid twice.
+
+        Args:
+            template: text with `{column}` for a row's value (`{{` and `}}` are literal braces), or a list of messages
+                whose strings are such templates. In a Series, `{value}` is the value.
+            model: as the provider names it.
+            into: the result column; `into__status` and `into__error` come with it, and with a schema one typed
+                column a field, `into_field`.
+            system: a template for the system message.
+            schema: a Pydantic model or a JSON schema. Answers are held to it strictly; one that does not fit is a
+                failed row whose text is kept.
+            endpoint: "chat", "responses" or "embeddings".
+            name: a name to come back with: `bf.job(name)`.
+            missing: what to do with a row in which a column of the template has no value: "skip" it, "raise" an
+                error, or "render" it as empty text.
+            reuse: take answers that other jobs have paid for. False asks anew; a second such call is still the same
+                job unless it has another name.
+            samples: answers a row, in columns `into_1`, `into_2`, ….
+            overwrite: write over a column that has the name of a result column.
+            params: further body parameters of the endpoint, such as `temperature=0`; `extra_body={…}` for ones only
+                your server knows.
+
+        Returns:
+            The handle: `job.wait()` gives the frame with the result columns.
+
+        Raises:
+            InputError: something passed cannot be used; its subclasses say what. Nothing was stored or sent.
+            ConfigurationError: there is no API key.
+            DatabaseError: Postgres cannot be reached.
+            ProviderError: the provider cannot be reached, or refuses the key.
+        """
+        return submit(
+            session.current(),
+            self._frame,
+            template,
+            model=model,
+            into=into,
+            system=system,
+            schema=schema,
+            endpoint=endpoint,
+            name=name,
+            missing=missing,
+            reuse=reuse,
+            samples=samples,
+            overwrite=overwrite,
+            params=params,
+        )
+
+
+class SeriesAccessor(FrameAccessor):
+    """What a Series can ask a model: `{value}` in the template is the value."""
+
+    def __init__(self, series: pd.Series[Any]) -> None:
+        self._frame = series
+
+
+def register() -> None:
+    """Make `df.llm` and `s.llm` known to pandas."""
+    pd.api.extensions.register_dataframe_accessor("llm")(FrameAccessor)
+    pd.api.extensions.register_series_accessor("llm")(SeriesAccessor)

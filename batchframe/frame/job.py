@@ -1,0 +1,246 @@
+"""The handle of a job: everything about it is in the database, so a handle can be lost and had again."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import time
+import warnings
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from batchframe.core.pricing import batch_cost
+from batchframe.core.spec import JobSpec
+from batchframe.errors import InputError
+from batchframe.frame import columns, snapshot
+from batchframe.frame.progress import Bar, Progress, read
+from batchframe.frame.requests import as_frame, ask
+from batchframe.frame.session import Session
+from batchframe.model import Job
+from batchframe.store import jobs, outcomes
+
+_LOOK_SECONDS = 1.0
+"""How often a waiting handle looks for what other processes did; its own engine rings."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobUsage:
+    """What a job has used so far, by the provider's own count.
+
+    Attributes:
+        requests: answered requests that were paid for, all attempts counted.
+        reused: requests whose answer another job had paid for.
+        cost_usd: at the batch rate; None when the model's price is not known.
+    """
+
+    requests: int
+    reused: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_usd: Decimal | None
+
+
+class JobHandle:
+    """A job, wherever it runs. `wait` for it, `fill` a frame from it, or come back with `bf.job(id or name)`."""
+
+    def __init__(
+        self,
+        session: Session,
+        job: Job,
+        frame: pd.DataFrame | None = None,
+        numbers: npt.NDArray[np.int32] | None = None,
+        skipped: Sequence[str | None] | None = None,
+    ) -> None:
+        """Args:
+        frame, numbers, skipped: the caller's frame and what each of its rows asks; without them the handle works on
+            the frame the job keeps.
+        """
+        self._session = session
+        self._job = job
+        self._spec = JobSpec.from_json(job.spec)
+        # A shallow copy: with copy-on-write it keeps the values as they are now.
+        self._own = None if frame is None else (frame.copy(deep=False), numbers, skipped)
+
+    @property
+    def id(self) -> int:
+        """The job's number in this database."""
+        return self._job.id
+
+    @property
+    def name(self) -> str | None:
+        """The name it was given."""
+        return self._job.name
+
+    @property
+    def status(self) -> str:
+        """running, cancelling, done or cancelled."""
+        return self.progress().status
+
+    def progress(self) -> Progress:
+        """Where it stands now."""
+        with self._session.database.transaction() as connection:
+            self._job = jobs.find(connection, self._job.id) or self._job
+            return read(connection, self._job)
+
+    def wait(self, timeout: float | None = None, *, progress: bool = True) -> pd.DataFrame:
+        """Wait until every request is settled, then return the frame with the result columns.
+
+        An interrupt (Ctrl-C, the stop button) ends the waiting, never the job.
+
+        Args:
+            timeout: seconds to wait at most.
+            progress: whether to show a bar.
+
+        Raises:
+            TimeoutError: the time is over; the job goes on.
+            ConfigurationError: the job is open and there is no API key to go on with.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        seen = -1
+        with Bar(self._title(), now := self.progress(), shown=progress and self._job.n_requests > 0) as bar:
+            while now.pending:
+                self._ensure_engine()
+                left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())
+                if left <= 0:
+                    raise TimeoutError(f"{self._title()} goes on: {now}")
+                seen = self._session.background.wait_for_change(seen, left)
+                now = self.progress()
+                bar.show(now)
+            bar.show(now)
+        return self._filled()
+
+    def __await__(self) -> Generator[Any, None, pd.DataFrame]:
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> pd.DataFrame:
+        seen = -1
+        with Bar(self._title(), now := await asyncio.to_thread(self.progress), shown=self._job.n_requests > 0) as bar:
+            while now.pending:
+                self._ensure_engine()
+                seen = await asyncio.to_thread(self._session.background.wait_for_change, seen, _LOOK_SECONDS)
+                now = await asyncio.to_thread(self.progress)
+                bar.show(now)
+            bar.show(now)
+        return await asyncio.to_thread(self._filled)
+
+    def fill(self, frame: pd.DataFrame | pd.Series[Any], *, overwrite: bool = False) -> pd.DataFrame:
+        """A copy of a frame with the result columns as far as they are there; call it as often as you like.
+
+        Rows are joined by what they ask, so a frame that was sorted, filtered, extended or read again is right. Rows
+        that are not in the job get NA, and a warning counts them.
+
+        Args:
+            overwrite: write over a column of the same name that is not from an earlier fill.
+
+        Raises:
+            TemplateError: the frame lacks a column the template names.
+            ColumnExistsError: a result column is there already and not from an earlier fill.
+        """
+        table = as_frame(frame)
+        if not overwrite:
+            columns.check_free(table.columns, self._spec, self._job.route.endpoint)
+        asked = ask(frame, self._spec, self._job.route, self._session.settings.batch_max_bytes)
+        with self._session.database.transaction() as connection:
+            numbers = asked.numbers(jobs.request_numbers(connection, self._job.id))
+        absent = (numbers[:, 0] < 0) & np.array([column is None for column in asked.skipped], dtype=bool)
+        if n_absent := int(absent.sum()):
+            warnings.warn(
+                f"{n_absent:,} of {len(table):,} rows ask something {self._title()} did not; they stay NA.",
+                stacklevel=2,
+            )
+        return self._join(table, numbers, asked.skipped)
+
+    def frame(self) -> pd.DataFrame:
+        """The columns the template used, as they were, with the result columns: no need for your own frame."""
+        with self._session.database.transaction() as connection:
+            kept = snapshot.unpack(jobs.frame_parts(connection, self._job.id))
+        return self._join(kept.frame, kept.row_nos, kept.skipped)
+
+    def errors(self) -> pd.DataFrame:
+        """Why requests failed.
+
+        Returns:
+            One row a reason, the most frequent first: `code`, `count`, `retryable` (it may pass when asked again),
+            `example` (the reason in words) and `request` (the body of that example, as JSON).
+        """
+        with self._session.database.transaction() as connection:
+            groups = outcomes.error_groups(connection, self._job.id)
+        return pd.DataFrame(
+            {
+                "code": pd.array([group.code for group in groups], dtype="string"),
+                "count": pd.array([group.count for group in groups], dtype="Int64"),
+                "retryable": pd.array([group.retryable for group in groups], dtype="boolean"),
+                "example": pd.array([group.example for group in groups], dtype="string"),
+                "request": pd.array([group.body for group in groups], dtype="string"),
+            }
+        )
+
+    def retry(self, only: Literal["retryable"] | None = None) -> JobHandle:
+        """Ask failed and cancelled requests again; what was answered stays.
+
+        Args:
+            only: "retryable" leaves out those that would fail in the same way.
+        """
+        if only not in (None, "retryable"):
+            raise InputError(f"only={only!r}: pass 'retryable', or nothing.")
+        with self._session.database.transaction() as connection:
+            codes = None
+            if only:
+                codes = [group.code for group in outcomes.error_groups(connection, self._job.id) if group.retryable]
+            again = jobs.retry(connection, self._job.id, codes)
+        if again:
+            self._ensure_engine()
+        return self
+
+    def cancel(self) -> JobHandle:
+        """Stop the job, at the provider too. Answers made until then are kept, and paid for."""
+        with self._session.database.transaction() as connection:
+            jobs.cancel(connection, self._job.id)
+        if self.progress().pending:
+            self._ensure_engine()
+        return self
+
+    def usage(self) -> JobUsage:
+        """What it has used so far, and what that costs."""
+        with self._session.database.transaction() as connection:
+            requests, usage = outcomes.usage(connection, self._job.id)
+        cost = batch_cost(self._job.route.model, usage)
+        return JobUsage(requests, self._job.n_reused, usage.input, usage.cached, usage.output, cost)
+
+    def _filled(self) -> pd.DataFrame:
+        if self._own is None:
+            return self.frame()
+        frame, numbers, skipped = self._own
+        assert numbers is not None
+        assert skipped is not None
+        return self._join(frame, numbers, skipped)
+
+    def _join(self, frame: pd.DataFrame, numbers: npt.NDArray[np.int32], skipped: Sequence[str | None]) -> pd.DataFrame:
+        endpoint = self._job.route.endpoint
+        with self._session.database.transaction() as connection:
+            settled = outcomes.settled(connection, self._job.id)
+            answers = columns.read_answers(settled, self._job.n_requests, self._spec, endpoint)
+        return columns.fill(frame, answers, numbers, skipped, self._spec)
+
+    def _ensure_engine(self) -> None:
+        """Make sure somebody works on the job; a job of another provider is left to whoever has that one."""
+        if self._job.route.provider == self._session.provider_id:
+            self._session.require_key()
+            self._session.background.ensure()
+
+    def _title(self) -> str:
+        return f"job {self.id}" + (f" {self.name!r}" if self.name else "")
+
+    def __repr__(self) -> str:
+        route = self._job.route
+        return f"{self._title()} ({route.model}, {route.endpoint} at {route.provider})\n{self.progress()}"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"

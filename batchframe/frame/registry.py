@@ -1,0 +1,64 @@
+"""Coming back to jobs: by id, by name, or all of them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from batchframe.errors import JobNotFoundError
+from batchframe.frame import progress
+from batchframe.frame.job import JobHandle
+from batchframe.frame.session import current
+from batchframe.store import jobs as stored
+
+
+def job(key: int | str) -> JobHandle:
+    """The handle of a job, also after a restart or in another process; work on an open one goes on.
+
+    Args:
+        key: its id or its name.
+
+    Raises:
+        JobNotFoundError: there is none.
+    """
+    session = current()
+    with session.database.transaction() as connection:
+        found = stored.find(connection, key)
+        if found is None:
+            names = [other.name for other in stored.newest_first(connection) if other.name]
+    if found is None:
+        near = ", ".join(repr(name) for name in names[:5])
+        known = f" The newest names are {near}." if near else ""
+        raise JobNotFoundError(f"There is no job {key!r} in {session.database!r}.{known} bf.jobs() lists all.")
+    handle = JobHandle(session, found)
+    if not found.closed and session.settings.openai_api_key and found.route.provider == session.provider_id:
+        session.background.start()
+    return handle
+
+
+def jobs() -> pd.DataFrame:
+    """All jobs, open ones first, then the newest first.
+
+    Returns:
+        One row a job, indexed by `id`: name, status, model, endpoint, provider, rows, requests, ok, failed, cancelled,
+        pending, reused, created.
+    """
+    session = current()
+    with session.database.transaction() as connection:
+        found = stored.newest_first(connection)
+        states = [progress.read(connection, one) for one in found]
+    table = pd.DataFrame(
+        {
+            "name": pd.array([one.name for one in found], dtype="string"),
+            "status": pd.array([state.status for state in states], dtype="string"),
+            "model": pd.array([one.route.model for one in found], dtype="string"),
+            "endpoint": pd.array([one.route.endpoint for one in found], dtype="string"),
+            "provider": pd.array([one.route.provider for one in found], dtype="string"),
+            **{
+                field: pd.array([getattr(state, field) for state in states], dtype="Int64")
+                for field in ("rows", "requests", "ok", "failed", "cancelled", "pending", "reused")
+            },
+            "created": pd.to_datetime([one.created_at for one in found], utc=True),
+        },
+        index=pd.Index([one.id for one in found], name="id", dtype="int64"),
+    )
+    return table

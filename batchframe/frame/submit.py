@@ -1,0 +1,166 @@
+"""Submitting: a frame and the arguments of a call become a job, or find the job they already are.
+
+The order is the promise: everything that can be wrong is found before anything is stored, and all is stored in one
+transaction before anything is sent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+import pandas as pd
+import pydantic
+
+from batchframe.core.schema import answer_schema
+from batchframe.core.spec import JobSpec, Prompt
+from batchframe.errors import InputError, NameInUseError
+from batchframe.frame import columns, parameters, snapshot
+from batchframe.frame.job import JobHandle
+from batchframe.frame.requests import Asked, as_frame, ask, check_samples
+from batchframe.frame.session import Session
+from batchframe.model import Job, Route
+from batchframe.store import jobs
+
+Schema = type[pydantic.BaseModel] | Mapping[str, Any]
+Missing = Literal["skip", "raise", "render"]
+
+
+def submit(
+    session: Session,
+    frame: pd.DataFrame | pd.Series[Any],
+    prompt: Prompt,
+    *,
+    model: str,
+    into: str,
+    system: str | None,
+    schema: Schema | None,
+    endpoint: str,
+    name: str | None,
+    missing: Missing,
+    reuse: bool,
+    samples: int,
+    overwrite: bool,
+    params: Mapping[str, Any],
+) -> JobHandle:
+    """Store the call as a job and start on it; the same call again is the same job.
+
+    Raises:
+        InputError: what was passed cannot be used (its subclasses say how); nothing was stored or sent.
+        ConfigurationError: there is no API key.
+        DatabaseError, ProviderError: one of them cannot be reached.
+    """
+    spec, path = _specify(prompt, model, into, system, schema, endpoint, name, missing, reuse, samples, params)
+    route = Route(session.provider_id, path, model)
+    asked = ask(frame, spec, route, session.settings.batch_max_bytes)
+    digest = asked.digest(spec, route, name)
+    table = as_frame(frame)
+    with session.database.transaction() as connection:
+        known = jobs.find(connection, digest)
+    if known is None:
+        if not overwrite:
+            columns.check_free(table.columns, spec, path)
+        _check_name(session, name, spec, route, len(table))
+        if asked.bodies:
+            session.require_key()
+            session.background.check_providers()
+        known = _store(session, table, asked, spec, route, name)
+    if not known.closed:
+        session.background.start()
+    return JobHandle(session, known, table, asked.numbers(), asked.skipped)
+
+
+def _specify(
+    prompt: Prompt,
+    model: str,
+    into: str,
+    system: str | None,
+    schema: Schema | None,
+    endpoint: str,
+    name: str | None,
+    missing: Missing,
+    reuse: bool,
+    samples: int,
+    params: Mapping[str, Any],
+) -> tuple[JobSpec, str]:
+    for argument, value in {"model": model, "into": into}.items():
+        if not isinstance(value, str) or not value:
+            raise InputError(f"{argument}={value!r}: pass a text that is not empty.")
+    if not isinstance(prompt, str) and not (
+        isinstance(prompt, list) and prompt and all(isinstance(message, Mapping) for message in prompt)
+    ):
+        raise InputError("The template is a text, or a list of messages such as {'role': 'user', 'content': '…'}.")
+    if name is not None and (not isinstance(name, str) or not name or name.isdecimal() or len(name) > 200):
+        raise InputError(f"name={name!r}: pass a text of 1 to 200 characters that is not a number, which is an id.")
+    if missing not in ("skip", "raise", "render"):
+        raise InputError(f"missing={missing!r}: choose 'skip', 'raise' or 'render'.")
+    check_samples(samples)
+    path = parameters.endpoint_path(endpoint)
+    strict = answer_schema(schema) if schema is not None else None
+    spec = JobSpec(
+        prompt=prompt,
+        into=into,
+        system=system,
+        schema=strict.schema if strict else None,
+        schema_name=strict.name if strict else None,
+        params=parameters.body_parameters(path, params, has_schema=schema is not None),
+        missing=missing,
+        samples=samples,
+        reuse=reuse,
+    )
+    return spec, path
+
+
+def _store(session: Session, table: pd.DataFrame, asked: Asked, spec: JobSpec, route: Route, name: str | None) -> Job:
+    kept = snapshot.Snapshot(table[asked.columns], asked.numbers(), asked.skipped)
+    digest = asked.digest(spec, route, name)
+    with session.database.transaction() as connection:
+        jobs.create(
+            connection,
+            name=name,
+            route=route,
+            spec=spec.to_json().decode(),
+            digest=digest,
+            n_rows=len(table),
+            n_skipped=sum(column is not None for column in asked.skipped),
+            requests=asked.requests(),
+            frame=snapshot.pack(kept),
+            reuse=spec.reuse,
+        )
+    with session.database.transaction() as connection:
+        job = jobs.find(connection, digest)
+    if job is None:
+        # Another process stored something else under this name since we looked.
+        _check_name(session, name, spec, route, len(table))
+        raise NameInUseError(f"The name {name!r} was taken at this moment by another job. Choose another name.")
+    return job
+
+
+def _check_name(session: Session, name: str | None, spec: JobSpec, route: Route, n_rows: int) -> None:
+    if name is None:
+        return
+    with session.database.transaction() as connection:
+        other = jobs.find(connection, name)
+    if other is None:
+        return
+    differences = "\n".join(f"  {line}" for line in _differences(other, spec, route, n_rows))
+    raise NameInUseError(
+        f"The name {name!r} stands for job {other.id}, which is something else:\n{differences}\n"
+        f"Choose another name, or go on with that job: bf.job({name!r})."
+    )
+
+
+def _differences(other: Job, spec: JobSpec, route: Route, n_rows: int) -> list[str]:
+    before = {**dataclasses.asdict(other.route), **msgspec.structs.asdict(JobSpec.from_json(other.spec))}
+    now = {**dataclasses.asdict(route), **msgspec.structs.asdict(spec)}
+    lines = [f"{field}: {_short(before[field])} → {_short(now[field])}" for field in now if before[field] != now[field]]
+    if other.n_rows != n_rows:
+        lines.append(f"rows: {other.n_rows:,} → {n_rows:,}")
+    return lines or ["the values in its rows"]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

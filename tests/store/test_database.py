@@ -1,0 +1,78 @@
+"""The database: migrations, and what a connection promises."""
+
+import threading
+from pathlib import Path
+
+import alembic.autogenerate
+import pytest
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+import batchframe.store.migrations
+from batchframe.errors import ConfigurationError, DatabaseError
+from batchframe.store.database import HEAD, Database
+from batchframe.store.tables import metadata
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_model(database: Database) -> None:
+    """A column in the code that is not in the database fails at the worst moment."""
+    with database.transaction() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert alembic.autogenerate.compare_metadata(context, metadata) == []
+
+
+def test_head_is_the_newest_migration() -> None:
+    """Otherwise an old database would pass for a new one."""
+    folder = Path(batchframe.store.migrations.__file__).parent
+    assert ScriptDirectory(str(folder)).get_current_head() == HEAD
+
+
+def test_an_empty_database_is_migrated_by_whoever_comes_first(database: Database, database_url: str) -> None:
+    """Two processes that start at once must not trip over each other."""
+    with database.transaction() as connection:
+        connection.execute(text("DROP SCHEMA batchframe CASCADE"))
+    opened: list[Database] = []
+    failed: list[BaseException] = []
+
+    def connect() -> None:
+        try:
+            opened.append(Database(database_url))
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=connect) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    for one in opened:
+        with one.transaction() as connection:
+            assert connection.execute(text("SELECT count(*) FROM job")).scalar() == 0
+        one.close()
+
+
+def test_a_database_of_a_newer_batchframe_is_refused(database: Database, database_url: str) -> None:
+    """Writing into tables one does not know would break them."""
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseError, match="Upgrade batchframe"):
+        Database(database_url)
+
+
+def test_a_transaction_is_all_or_nothing(database: Database) -> None:
+    """A crash in the middle leaves no half of it."""
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        connection.execute(text("INSERT INTO quota VALUES ('p', 'm', 1)"))
+        raise ZeroDivisionError
+    with database.transaction() as connection:
+        assert connection.execute(text("SELECT count(*) FROM quota")).scalar() == 0
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "nonsense canary", "mysql://me:canary@host/x"])
+def test_what_is_no_postgres_url_is_said_without_repeating_it(url: str) -> None:
+    """A URL may hold a password, also one that is mistyped."""
+    with pytest.raises(ConfigurationError) as caught:
+        Database(url)
+    assert "canary" not in str(caught.value)
