@@ -1,15 +1,17 @@
-"""The nouns of the design as frozen dataclasses, and the custom id that ties a result line to its attempt.
+"""The nouns of the design as frozen records, and the custom id that ties a result line to its attempt.
 
-Nothing here does anything: every other room speaks in these words and none may add a second spelling of one.
+Nothing here does anything: every other room speaks in these words and none may add a second spelling of one. What there
+is one of for every row is a msgspec Struct, made in a tenth of the time a frozen dataclass takes.
 """
 
 from __future__ import annotations
 
 import enum
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from msgspec import Struct
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
@@ -32,8 +34,7 @@ class Route:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, gc=False):
     """One distinct body to be answered.
 
     Attributes:
@@ -49,8 +50,7 @@ class Request:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sized:
+class Sized(Struct, frozen=True, gc=False):
     """What packing needs to know of a request that is to be placed in a batch.
 
     Attributes:
@@ -65,8 +65,7 @@ class Sized:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True, gc=False):
     """One request placed in one batch; what a custom id says."""
 
     job_id: int
@@ -81,15 +80,14 @@ class Attempt:
     @classmethod
     def parse(cls, custom_id: str) -> Attempt | None:
         """Read a custom id back; None for one that batchframe did not write."""
-        match = _CUSTOM_ID.fullmatch(custom_id)
-        return cls(*map(int, match.groups())) if match else None
+        mark, *numbers = custom_id.split("-")
+        if mark != "bf" or len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
+            return None
+        attempt = cls(*map(int, numbers))
+        return attempt if attempt.custom_id == custom_id and attempt.attempt_no > 0 else None
 
 
-_CUSTOM_ID = re.compile(r"bf-([1-9][0-9]{0,17})-([0-9]{1,9})-([1-9][0-9]{0,4})")
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True, gc=False):
     """Tokens as the provider billed them; `cached` is part of `input`."""
 
     input: int = 0
@@ -103,8 +101,7 @@ class Usage:
 NO_USAGE = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     """What came back for an attempt.
 
     Attributes:

@@ -33,7 +33,7 @@ def measure(module: str, n_rows: int, salt: str, environment: dict[str, str]) ->
 def compare(n_rows: int, runs: int) -> None:
     """Print a row of the table."""
     simulator = subprocess.Popen(
-        [sys.executable, "-m", "batchframe", "simulate", "--port", "0", "--responder", "echo", "--duration", "0"],
+        [sys.executable, "-m", "batchframe", "simulate", "--port", "0", "--responder", "benchmarks.responder:label", "--duration", "0"],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -7,7 +7,6 @@ another kind makes the answer unreadable, never an exception in the engine.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,8 +16,7 @@ from batchframe.model import CHAT, EMBEDDINGS, NO_USAGE, RESPONSES, Usage
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What came back in a successful response.
 
     Attributes:

@@ -6,6 +6,7 @@ and the simulator's ledger says what was paid for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -59,7 +60,7 @@ def _show(simulator: Simulator, home: Path) -> None:
     notebook = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", "batchframe.demo.notebook"], env={**outside, **settings}
     )
-    simulator.wait_for(lambda seen: seen.ledger.requests > 0, timeout=120)
+    _wait_until_under_way(simulator, notebook, answers=len(rows) // 3)
     notebook.send_signal(signal.SIGKILL)
     notebook.wait()
     _say(
@@ -81,6 +82,14 @@ def _show(simulator: Simulator, home: Path) -> None:
     labelled = rows.join(job.wait().drop(columns=["package", "title", "description"]))
     _report(labelled, job, simulator)
     bf.connect(home=home, openai_api_key="sk-simulated").close()
+
+
+def _wait_until_under_way(simulator: Simulator, notebook: subprocess.Popen[bytes], answers: int) -> None:
+    while notebook.poll() is None:
+        with contextlib.suppress(TimeoutError):
+            simulator.wait_for(lambda seen: seen.ledger.requests >= answers, timeout=1)
+            return
+    raise click.ClickException("The notebook ended before it had begun; its message is above.")
 
 
 def _report(labelled: pd.DataFrame, job: bf.JobHandle, simulator: Simulator) -> None:

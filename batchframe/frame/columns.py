@@ -69,7 +69,7 @@ def read_answers(settled: Iterable[Settled], n_requests: int, spec: JobSpec, end
     for outcome in settled:
         at = outcome.row_no
         if outcome.body is not None and outcome.answered:
-            answer = read_answer(endpoint, outcome.body.encode())
+            answer = read_answer(endpoint, outcome.body)
             texts[at] = answer.text
             if answer.vector is not None:
                 vectors[at] = np.asarray(answer.vector, dtype=np.float32)

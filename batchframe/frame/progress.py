@@ -81,20 +81,20 @@ class Bar:
 
     def __init__(self, title: str, progress: Progress, *, shown: bool) -> None:
         self._bar: Any = tqdm.auto.tqdm(
-            total=progress.requests, desc=title, unit="req", disable=not shown, dynamic_ncols=True
+            total=progress.requests, desc=title, unit="req", disable=not shown, dynamic_ncols=True, mininterval=0.5
         )
 
     def __enter__(self) -> Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._bar.refresh()
         self._bar.close()
 
     def show(self, progress: Progress) -> None:
         """Move the bar."""
-        done = progress.requests - progress.pending + progress.answered_at_provider
+        done = max(self._bar.n, progress.requests - progress.pending + progress.answered_at_provider)
         postfix = {"ok": progress.ok}
         postfix |= {word: n for word, n in {"failed": progress.failed, "cancelled": progress.cancelled}.items() if n}
         self._bar.set_postfix(postfix, refresh=False)
         self._bar.update(done - self._bar.n)
-        self._bar.refresh()

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from batchframe.core.packing import LINE_SUFFIX
 from batchframe.core.results import CANCELLED
 from batchframe.model import Batch, Outcome, Usage
-from batchframe.store.copying import copy_in, copy_out
+from batchframe.store.copying import DELIMITER, copy_in, copy_out
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
@@ -35,8 +36,7 @@ def input_lines(connection: Connection, batch: Batch) -> Iterator[bytes]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(msgspec.Struct, frozen=True, gc=False):
     """A row a batch holds: which attempt it is and how many tries it had used up before."""
 
     attempt_no: int
@@ -128,8 +128,7 @@ def _moment(epoch: float) -> bytes:
     return datetime.fromtimestamp(epoch, UTC).isoformat().encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """The final outcome of a request, as a frame reads it; `answered` when the model did, well or not."""
 
     row_no: int
@@ -137,19 +136,24 @@ class Settled:
     answered: bool
     code: str | None
     message: str | None
-    body: str | None
+    body: bytes | None
 
 
 def settled(connection: Connection, job_id: int) -> Iterator[Settled]:
     """The final outcomes of a job, streamed in no particular order."""
-    rows = connection.execution_options(yield_per=5_000).execute(
-        text("""
-            SELECT row_no, ok, ok OR COALESCE(status BETWEEN 200 AND 299, false), code, message, body
-            FROM outcome WHERE job_id = :job AND final
-        """),
-        {"job": job_id},
+    lines = copy_out(
+        connection,
+        """
+        SELECT row_no, ok, ok OR COALESCE(status BETWEEN 200 AND 299, false), code, message, body
+        FROM outcome WHERE job_id = %s AND final
+        """,
+        (job_id,),
     )
-    return (Settled(*row) for row in rows)
+    for line in lines:
+        row_no, ok, answered, code, message, body = line[:-1].split(DELIMITER, 5)
+        yield Settled(
+            int(row_no), ok == b"t", answered == b"t", code.decode() or None, message.decode() or None, body or None
+        )
 
 
 @dataclass(frozen=True, slots=True)

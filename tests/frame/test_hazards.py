@@ -50,7 +50,7 @@ def test_texts_that_break_things_come_back_as_they_went(
 ) -> None:
     """Through JSON, COPY, the file, the echo, the result file, COPY and Arrow: no row lost, shifted or changed."""
     connect()
-    frame = pd.DataFrame({"text": pd.Series(list(TEXTS.values()), dtype=object)}, index=list(TEXTS))
+    frame = pd.DataFrame({"text": pd.Series(list(TEXTS.values()), index=list(TEXTS), dtype=object)})
     job = frame.llm.batch("{text}", model="m", name="hazards")
     filled = job.wait(60, progress=False)
     assert filled["response__status"].eq("ok").all(), filled["response__error"].dropna().to_dict()
@@ -141,7 +141,7 @@ COLUMNS: dict[str, tuple[Any, list[str | None]]] = {
         pd.Series([dt.date(2024, 1, 2), None, dt.date(2024, 1, 3)], dtype=pd.ArrowDtype(pa.date32())),
         ["2024-01-02", None, "2024-01-03"],
     ),
-    "arrow list": (pd.Series([[1, 2], None, []], dtype=pd.ArrowDtype(pa.list_(pa.int64()))), ["[1,2]", None, "[]"]),
+    "arrow list": (pd.Series([[1, 2], None, []], dtype=pd.ArrowDtype(pa.list_(pa.int64()))), ["[1, 2]", None, "[]"]),
     "decimal": (pd.Series([Decimal("1.10"), None, Decimal("2.20")]), ["1.10", None, "2.20"]),
     "lists": (pd.Series([[1], None, ["é"]]), None),
     "sparse": (pd.Series(pd.arrays.SparseArray([1.0, np.nan, 2.0])), ["1.0", None, "2.0"]),
