@@ -66,7 +66,7 @@ class Sized(Struct, frozen=True, gc=False):
 
 
 class Attempt(Struct, frozen=True, gc=False):
-    """One request placed in one batch; what a custom id says."""
+    """One request placed in one batch."""
 
     job_id: int
     row_no: int
@@ -76,15 +76,6 @@ class Attempt(Struct, frozen=True, gc=False):
     def custom_id(self) -> str:
         """Unique in the whole database, not only in its file, so that a foreign line can never be taken for ours."""
         return f"bf-{self.job_id}-{self.row_no}-{self.attempt_no}"
-
-    @classmethod
-    def parse(cls, custom_id: str) -> Attempt | None:
-        """Read a custom id back; None for one that batchframe did not write."""
-        mark, *numbers = custom_id.split("-")
-        if mark != "bf" or len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
-            return None
-        attempt = cls(*map(int, numbers))
-        return attempt if attempt.custom_id == custom_id and attempt.attempt_no > 0 else None
 
 
 class Usage(Struct, frozen=True, gc=False):

@@ -20,6 +20,7 @@ import pydantic
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from batchframe.core.answers import without_lone_surrogates
 from batchframe.errors import SchemaError
 
 
@@ -73,7 +74,7 @@ def validator(schema: AnswerSchema) -> Callable[[str], str | None]:
 
     def reason(text: str) -> str | None:
         try:
-            answer = read_answer(text)
+            answer = read_json(text)
         except RecursionError:
             return "nested too deeply"
         except ValueError as error:
@@ -88,7 +89,7 @@ def validator(schema: AnswerSchema) -> Callable[[str], str | None]:
     return reason
 
 
-def read_answer(text: str) -> Any:
+def read_json(text: str) -> Any:
     """Parse an answer; a lone surrogate, which no column can hold, becomes U+FFFD.
 
     Raises:
@@ -99,21 +100,7 @@ def read_answer(text: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeEncodeError):
         # msgspec refuses lone surrogates. The standard library takes them, but also NaN, Infinity and 1e999.
-        return _without_surrogates(json.loads(text, parse_constant=_refuse, parse_float=_finite))
-
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def _without_surrogates(value: Any) -> Any:
-    match value:
-        case str():
-            return _SURROGATE.sub("\ufffd", value)
-        case list():
-            return [_without_surrogates(item) for item in value]
-        case dict():
-            return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
-    return value
+        return without_lone_surrogates(json.loads(text, parse_constant=_refuse, parse_float=_finite))
 
 
 def _refuse(constant: str) -> NoReturn:

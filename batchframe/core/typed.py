@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from batchframe.core.body import encode_json
-from batchframe.core.schema import AnswerSchema, read_answer, resolve
+from batchframe.core.schema import AnswerSchema, read_json, resolve
 
 
 def field_types(schema: AnswerSchema) -> dict[str, pa.DataType]:
@@ -41,19 +41,19 @@ def field_arrays(schema: AnswerSchema, texts: Sequence[str | None]) -> dict[str,
     types = {name: _type(part, schema.schema, frozenset()) for name, part in properties.items()}
     chunks: dict[str, list[pa.Array[Any]]] = {name: [] for name in properties}
     for start in range(0, len(texts) or 1, _CHUNK):
-        answers = [{} if text is None else read_answer(text) for text in texts[start : start + _CHUNK]]
+        answers = [{} if text is None else read_json(text) for text in texts[start : start + _CHUNK]]
         for name, type_ in types.items():
             chunks[name].append(_array([answer.get(name) for answer in answers], type_))
     for name, parts in chunks.items():
         if any(part.type != parts[0].type for part in parts):  # one of them holds an integer beyond int64
-            answers = [{} if text is None else read_answer(text) for text in texts]
+            answers = [{} if text is None else read_json(text) for text in texts]
             chunks[name] = [_array([answer.get(name) for answer in answers], None)]
     return {name: pa.concat_arrays(parts) for name, parts in chunks.items()}
 
 
-# Parsed answers are turned into Arrow this many at a time: a million dicts kept alive cost the garbage collector three
-# times what parsing costs, and the memory of all of them.
-_CHUNK = 4096
+# Parsed answers become Arrow this many at a time, few enough that they are gone before the garbage collector promotes
+# them: with nested answers all in one go, 200,000 rows take 3.3 s instead of 1.0 s.
+_CHUNK = 64
 
 
 def _array(values: list[Any], type_: pa.DataType | None) -> pa.Array[Any]:

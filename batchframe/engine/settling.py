@@ -61,9 +61,9 @@ class Settling:
         """
         rules = self.rules(batch)
         with self._database.transaction() as connection:
-            rows = outcomes.expected(connection, batch)
-            found = self._read(batch, files, rows, rules)
-            outcomes.record(connection, batch, _and_missing(found, batch, rows, rules, gone=gone))
+            owed = outcomes.expected(connection, batch)
+            found = self._read(batch, files, owed, rules)
+            outcomes.record(connection, batch, _and_missing(found, owed, rules, gone=gone))
             batches.advance(connection, batch, Event.FETCHED)
             batches.wake_waiting(connection, batch.route)
 
@@ -98,29 +98,26 @@ class Settling:
 
     def _give_up(self, batch: Batch, decide: Decide) -> None:
         with self._database.transaction() as connection:
-            rows = outcomes.expected(connection, batch)
-            attempts = [(Attempt(batch.job_id, row_no, row.attempt_no), row.tries) for row_no, row in rows.items()]
-            outcomes.record(connection, batch, decide(attempts))
+            owed = outcomes.expected(connection, batch).values()
+            outcomes.record(connection, batch, decide((row.attempt, row.tries) for row in owed))
             batches.advance(connection, batch, Event.GIVEN_UP)
             batches.wake_waiting(connection, batch.route)
 
     @staticmethod
     def _read(
-        batch: Batch, files: Sequence[Path], rows: dict[int, outcomes.Expected], rules: Rules
+        batch: Batch, files: Sequence[Path], owed: dict[str, outcomes.Expected], rules: Rules
     ) -> Iterator[Outcome]:
-        """Judge each line that belongs to a row still in `rows`, and take the row out."""
+        """Judge each line that is still owed, and strike it off; what is left then has no line."""
         strange = 0
         for path in files:
             with path.open("rb") as lines:
                 for raw in lines:
                     line = decode_line(raw)
-                    attempt = Attempt.parse(line.custom_id) if line else None
-                    row = rows.get(attempt.row_no) if attempt and attempt.job_id == batch.job_id else None
-                    if line is None or attempt is None or row is None or row.attempt_no != attempt.attempt_no:
+                    row = owed.pop(line.custom_id, None) if line else None
+                    if line is None or row is None:
                         strange += 1
-                        continue
-                    del rows[attempt.row_no]
-                    yield judge(line, attempt, row.tries, rules)
+                    else:
+                        yield judge(line, row.attempt, row.tries, rules)
         if strange:
             logger.warning(
                 "batch %s: %d lines of its results were passed over: broken, given twice, or of no request in it",
@@ -130,14 +127,13 @@ class Settling:
 
 
 def _and_missing(
-    found: Iterator[Outcome], batch: Batch, rows: dict[int, outcomes.Expected], rules: Rules, *, gone: bool
+    found: Iterator[Outcome], owed: dict[str, outcomes.Expected], rules: Rules, *, gone: bool
 ) -> Iterator[Outcome]:
     yield from found
-    for row_no, row in rows.items():
-        attempt = Attempt(batch.job_id, row_no, row.attempt_no)
+    for row in owed.values():
         if gone:
             message = "Its answer was in a result file the provider no longer has. job.retry() asks again, and pays."
-            yield failure(attempt, row.tries + 1, rules, passing=False, code=RESULT_GONE, message=message)
+            yield failure(row.attempt, row.tries + 1, rules, passing=False, code=RESULT_GONE, message=message)
         else:
             message = "The provider's results do not mention it."
-            yield failure(attempt, row.tries + 1, rules, passing=True, code=MISSING, message=message)
+            yield failure(row.attempt, row.tries + 1, rules, passing=True, code=MISSING, message=message)

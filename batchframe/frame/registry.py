@@ -46,7 +46,7 @@ def jobs() -> pd.DataFrame:
     with session.database.transaction() as connection:
         found = stored.newest_first(connection)
         states = [progress.read(connection, one) for one in found]
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "name": pd.array([one.name for one in found], dtype="string"),
             "status": pd.array([state.status for state in states], dtype="string"),
@@ -61,4 +61,3 @@ def jobs() -> pd.DataFrame:
         },
         index=pd.Index([one.id for one in found], name="id", dtype="int64"),
     )
-    return table

@@ -77,13 +77,9 @@ def ask(frame: pd.DataFrame | pd.Series[Any], spec: JobSpec, route: Route, max_b
     table = as_frame(frame)
     used = {name: texts(_column(table, labels[name], name)) for name in body.columns}
     skipped = _missing(used, spec, table)
-    if spec.missing == "render":
-        used = {name: [text or "" for text in column] for name, column in used.items()}
     kept = [column is None for column in skipped]
-    n_kept = sum(kept)
-    if n_kept < len(kept):
-        used = {name: list(compress(column, kept)) for name, column in used.items()}
-    rendered = list(body.render(used, n_kept))
+    asked = {name: [text or "" for text in compress(column, kept)] for name, column in used.items()}
+    rendered = list(body.render(asked, sum(kept)))
     _check_sizes(rendered, kept, table, max_bytes - line_overhead(_LARGEST_JOB_ID, route.endpoint))
     hashes: list[list[bytes | None]] = []
     bodies: dict[bytes, bytes] = {}
@@ -130,10 +126,10 @@ def _missing(used: dict[str, list[str | None]], spec: JobSpec, table: pd.DataFra
             if text is None:
                 missing[position] = name
     if spec.missing == "raise":
-        for position, name in enumerate(missing):
-            if name is not None:
+        for position, absent in enumerate(missing):
+            if absent is not None:
                 raise TemplateError(
-                    f"Column {name!r} has no value in row {table.index[position]!r}. "
+                    f"Column {absent!r} has no value in row {table.index[position]!r}. "
                     'Fill it, or pass missing="skip" to leave such rows out or missing="render" to send an empty text.'
                 )
     return missing

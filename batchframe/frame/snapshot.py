@@ -235,16 +235,16 @@ def _store_exactly(array: Any, name: str, columns: _Columns) -> _Spec:
 def _restore(spec: _Spec, name: str, columns: _Columns) -> Any:
     kind: Any
     values: Any = columns.get(name)
-    match spec["as"]:  # np.array makes a copy, for what Arrow hands out is read-only
+    match spec["as"]:  # what Arrow and indexes hand out is read-only, hence the copies
         case "categories":
             kind = pd.CategoricalDtype(_restore_inline(spec["labels"], columns), spec["ordered"])
-            return pd.Categorical.from_codes(np.array(values), dtype=kind)
+            return pd.Categorical.from_codes(values.to_numpy().copy(), dtype=kind)
         case "zoned":
-            moments = np.array(values).view(f"M8[{spec['unit']}]")
-            return pd.DatetimeIndex(moments).tz_localize("UTC").tz_convert(spec["zone"]).array
+            moments = values.to_numpy().view(f"M8[{spec['unit']}]")
+            return pd.DatetimeIndex(moments).tz_localize("UTC").tz_convert(spec["zone"]).array.copy()
         case "periods":
             kind = pd.PeriodIndex
-            return kind.from_ordinals(np.array(values), freq=spec["freq"]).array
+            return kind.from_ordinals(values.to_numpy(), freq=spec["freq"]).array.copy()
         case "intervals":
             left, right = [_restore(side, f"{name}.{at}", columns) for at, side in enumerate(spec["sides"])]
             return pd.arrays.IntervalArray.from_arrays(left, right, closed=spec["closed"])
@@ -261,7 +261,7 @@ def _restore(spec: _Spec, name: str, columns: _Columns) -> Any:
             kind = pd.api.types.pandas_dtype(spec["dtype"])
             return kind.__from_arrow__(values)
         case "numpy":
-            return np.array(values).view(spec["dtype"])
+            return values.to_numpy().copy().view(spec["dtype"])
     texts = values.to_pylist()
     if "gap" not in spec:
         return _object_array([_decode(json.loads(text)) for text in texts])

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from batchframe.core.packing import LINE_SUFFIX
 from batchframe.core.results import CANCELLED
-from batchframe.model import Batch, Outcome, Usage
+from batchframe.model import Attempt, Batch, Outcome, Usage
 from batchframe.store.copying import DELIMITER, copy_in, copy_out
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
@@ -37,30 +37,30 @@ def input_lines(connection: Connection, batch: Batch) -> Iterator[bytes]:
 
 
 class Expected(msgspec.Struct, frozen=True, gc=False):
-    """A row a batch holds: which attempt it is and how many tries it had used up before."""
+    """An attempt whose result a batch owes, and how many tries its row had used up before."""
 
-    attempt_no: int
+    attempt: Attempt
     tries: int
 
 
-def expected(connection: Connection, batch: Batch) -> dict[int, Expected]:
-    """The rows of the batch by row number, in the order of its input file."""
+def expected(connection: Connection, batch: Batch) -> dict[str, Expected]:
+    """What the batch owes, by custom id, in the order of its input file."""
     rows = connection.execute(
         text("SELECT row_no, attempt_no FROM attempt WHERE batch_id = :batch ORDER BY row_no"), {"batch": batch.id}
     )
-    first = Expected(1, 0)
-    found = {row.row_no: first if row.attempt_no == 1 else Expected(row.attempt_no, 0) for row in rows}
-    if any(row.attempt_no > 1 for row in found.values()):
+    attempts = [Attempt(batch.job_id, row_no, attempt_no) for row_no, attempt_no in rows]
+    tries: dict[int, int] = {}
+    if any(attempt.attempt_no > 1 for attempt in attempts):
         before = connection.execute(
             text("""
-                SELECT o.row_no, a.attempt_no, o.tries FROM attempt a
+                SELECT o.row_no, o.tries FROM attempt a
                 JOIN outcome o ON o.job_id = a.job_id AND o.row_no = a.row_no AND o.attempt_no = a.attempt_no - 1
-                WHERE a.batch_id = :batch AND a.attempt_no > 1
+                WHERE a.batch_id = :batch
             """),
             {"batch": batch.id},
         )
-        found |= {row.row_no: Expected(row.attempt_no, row.tries) for row in before}
-    return found
+        tries = {row.row_no: row.tries for row in before}
+    return {attempt.custom_id: Expected(attempt, tries.get(attempt.row_no, 0)) for attempt in attempts}
 
 
 def record(connection: Connection, batch: Batch, outcomes: Iterable[Outcome]) -> None:

@@ -121,22 +121,6 @@ def test_a_broken_line_is_no_line(raw: bytes) -> None:
     assert decode_line(raw) is None
 
 
-def test_custom_ids_of_others_are_not_ours() -> None:
-    """A foreign line must not be taken for a row."""
-    assert Attempt.parse(ROW.custom_id) == ROW
-    for foreign in [
-        "request-1",
-        "bf-1-2",
-        "bf-1-2-3-4",
-        "bf-a-2-3",
-        "bf-1-2-0",
-        "bf-1--2-3",
-        " bf-1-2-3",
-        "bf-1-2-3\n",
-    ]:
-        assert Attempt.parse(foreign) is None
-
-
 def ended(problems: list[tuple[int | None, str, str]], rules: Rules = RULES) -> list[Outcome]:
     return list(blame([(Attempt(1, row, 1), 0) for row in range(4)], problems, rules))
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from batchframe.core.packing import Limits
 from batchframe.core.results import not_run
 from batchframe.core.states import Event
-from batchframe.model import Attempt, Outcome, Request, Route
+from batchframe.model import Outcome, Request, Route
 from batchframe.store import batches, jobs, loans, outcomes, planning, quotas
 from batchframe.store.database import Database
 
@@ -54,9 +54,9 @@ def end(database: Database, job_id: int, *, ok: bool = True, final: bool = True)
                 connection,
                 batch,
                 (
-                    Outcome(Attempt(job_id, row, one.attempt_no), final, ok, 1, 200, None if ok else "c", None, b"{}",
+                    Outcome(row.attempt, final, ok, 1, 200, None if ok else "c", None, b"{}",
                             retry_after=None if final else 0.0)
-                    for row, one in rows.items()
+                    for row in rows.values()
                 ),
             )  # fmt: skip
             batches.advance(connection, batch, Event.GIVEN_UP)
@@ -148,13 +148,14 @@ def test_rows_given_back_use_up_no_try(database: Database) -> None:
     with database.transaction() as connection:
         (batch,) = batches.claim(connection, uuid4(), ["p"], 60.0, 1)
         rows = outcomes.expected(connection, batch)
-        given_back = (not_run(Attempt(job_id, row, one.attempt_no), one.tries) for row, one in rows.items())
+        given_back = (not_run(row.attempt, row.tries) for row in rows.values())
         outcomes.record(connection, batch, given_back)
         batches.advance(connection, batch, Event.GIVEN_UP)
     plan(database, job_id)
     with database.transaction() as connection:
         (batch,) = batches.claim(connection, uuid4(), ["p"], 60.0, 1)
-        assert set(outcomes.expected(connection, batch).values()) == {outcomes.Expected(2, 0)}
+        owed = outcomes.expected(connection, batch).values()
+        assert {(row.attempt.attempt_no, row.tries) for row in owed} == {(2, 0)}
 
 
 def test_a_loan_is_settled_when_its_lender_is(database: Database) -> None:
@@ -173,8 +174,8 @@ def test_a_loan_is_settled_when_its_lender_is(database: Database) -> None:
             connection,
             batch,
             (
-                Outcome(Attempt(lender, row, 1), True, row != 3, 1, 200, "c" if row == 3 else None, None, b"{}")
-                for row in rows
+                Outcome(row.attempt, True, no != 3, 1, 200, "c" if no == 3 else None, None, b"{}")
+                for no, row in enumerate(rows.values())
             ),
         )
         batches.advance(connection, batch, Event.GIVEN_UP)
