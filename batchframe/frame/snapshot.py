@@ -1,9 +1,9 @@
 """The frame a job keeps, as Parquet, so that `job.frame()` works after a restart without the user's file.
 
 pandas' own way to Parquet loses index frequencies, mixed objects and labels that are no strings, so it is not used.
-Every array becomes plain Arrow columns under names of our own, and a specification in JSON, kept in the file's
-metadata, says how to make it again. `_store` and `_restore` mirror each other, as do `_encode` and `_decode` for single
-objects; nothing is pickled.
+Every array becomes plain Arrow columns under names of our own, and a specification in JSON, the first part, says how
+to make it again. `_store` and `_restore` mirror each other, as do `_encode` and `_decode` for single objects; nothing
+is pickled.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Snapshot:
 
 
 def pack(snapshot: Snapshot, rows_per_part: int = 100_000) -> Iterator[bytes]:
-    """Yield the snapshot as Parquet files, at least one, for `unpack` in the same order.
+    """Yield the snapshot as Parquet files for `unpack`, in order: a description, then at least one with rows.
 
     It never fails on what a frame holds. Index, labels and dtypes come back as they were; of objects plain Python
     values (nested ones too), Decimal, UUID, dates and times, numpy's and pandas' scalars, and arrays. Anything else
     (other classes, complex and third-party dtypes, zones without a name, the few Arrow types Parquet has no place
-    for) is kept as its text, in a column of objects. Not kept are a custom frequency of an index, the name of the
-    zone of a plain datetime object (its offset is), and `DataFrame.attrs`.
+    for) is kept as its text, in a column of objects. Not kept are a custom frequency of an index, zone name and fold
+    of a plain datetime object (its offset is), and `DataFrame.attrs`.
 
     Args:
         rows_per_part: the most rows of a file; fewer when rows are large.
@@ -67,7 +67,7 @@ def pack(snapshot: Snapshot, rows_per_part: int = 100_000) -> Iterator[bytes]:
     }
     for sample, numbers in enumerate(snapshot.row_nos.T):
         columns[f"row_no.{sample}"] = pa.array(numbers)
-    head: dict[str, Any] = {"spec": [json.dumps(spec)], "sides": pa.array([columns.sides], pa.list_(pa.large_binary()))}
+    head: dict[str, Any] = {"spec": [_bytes(spec)], "sides": pa.array([columns.sides], pa.list_(pa.large_binary()))}
     yield _write(pa.table(head))
     table = pa.table(columns)
     step = max(1, min(rows_per_part, int(_PART_BYTES * len(frame) / (table.nbytes or 1))))
@@ -82,8 +82,8 @@ def unpack(parts: Iterable[bytes]) -> Snapshot:
         DatabaseError: a part is missing.
     """
     tables = [_read(part) for part in parts]
-    spec = json.loads(tables[0]["spec"][0].as_py()) if tables else {}
-    if len(tables) < 2 or sum(table.num_rows for table in tables[1:]) != spec["n_rows"]:
+    spec = json.loads(tables[0]["spec"][0].as_py()) if tables and "spec" in tables[0].column_names else {}
+    if len(tables) < 2 or sum(table.num_rows for table in tables[1:]) != spec.get("n_rows"):
         raise DatabaseError("The stored frame of this job is incomplete. Give your own: job.fill(df).")
     columns = _Columns(tables[0]["sides"][0].as_py(), pa.concat_tables(tables[1:]))
     index = _restore_index(spec["index"], "index", columns)
@@ -127,7 +127,7 @@ def _read(parquet: bytes) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(parquet)).read()
 
 
-# Indexes, and with them the labels of the columns.
+# Indexes and arrays.
 
 
 def _store_index(index: pd.Index[Any], name: str, columns: _Columns) -> _Spec:
@@ -175,9 +175,6 @@ def _inline(index: pd.Index[Any], columns: _Columns) -> _Spec:
 
 def _restore_inline(spec: _Spec, columns: _Columns) -> Any:
     return _restore_index(spec, "", _Columns(columns.sides, _read(columns.sides[spec["side"]])))
-
-
-# Arrays.
 
 
 def _store(array: Any, name: str, columns: _Columns) -> _Spec:
@@ -285,7 +282,7 @@ def _zone(zone: dt.tzinfo) -> str:
     return str(pd.DatetimeTZDtype("ns", str(zone)).tz)
 
 
-# Objects.
+# Single objects.
 
 
 def _store_objects(values: npt.NDArray[np.object_], name: str, columns: _Columns) -> _Spec:
@@ -296,7 +293,7 @@ def _store_objects(values: npt.NDArray[np.object_], name: str, columns: _Columns
         with contextlib.suppress(pa.ArrowException, UnicodeEncodeError):
             columns[name] = pa.array(values, pa.large_string(), from_pandas=True)
             return {"as": "objects", "gap": _encode(_GAPS[gaps.pop()] if gaps else None)}
-    columns[name] = pa.array(list(map(_json, values)), pa.large_string())
+    columns[name] = pa.array(list(map(_json, values)), pa.large_binary())
     return {"as": "objects"}
 
 
@@ -318,11 +315,16 @@ def _text(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-def _json(value: Any) -> str:
+def _json(value: Any) -> bytes:
     try:
-        return json.dumps(_encode(value))
+        return _bytes(_encode(value))
     except Exception:  # a list that holds itself, a number of 5,000 digits, a zone without a name
-        return json.dumps({"text": [_text(value)]})
+        return _bytes({"text": [_text(value)]})
+
+
+def _bytes(value: Any) -> bytes:
+    # Not with \u escapes: two surrogates that happen to follow each other would come back as one character.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _encode(value: Any) -> Any:

@@ -212,7 +212,7 @@ def test_a_value_that_holds_itself_is_an_error() -> None:
     """It must not take the kernel down."""
     cyclic: list[Any] = []
     cyclic.append(cyclic)
-    with pytest.raises(TemplateError, match="'body'.*nested too deeply"):
+    with pytest.raises(TemplateError, match=r"'body'.*nested too deeply"):
         texts(pd.Series([cyclic], name="body"))
 
 

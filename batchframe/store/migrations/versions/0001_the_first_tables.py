@@ -156,3 +156,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "row_no", name=op.f("pk_request")),
     )
     op.create_index("ix_request_hash", "request", ["hash"], unique=False)
+    # Parquet is compressed already; Postgres need not try.
+    op.execute("ALTER TABLE job_frame ALTER COLUMN data SET STORAGE EXTERNAL")
