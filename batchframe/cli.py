@@ -39,7 +39,6 @@ def worker(until_idle: bool) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     session = Session(load_settings())
     session.require_key()
-    click.echo(repr(session))
     try:
         asyncio.run(_work(session, until_idle))
     finally:
@@ -52,6 +51,7 @@ async def _work(session: Session, until_idle: bool) -> None:
     running = asyncio.create_task(engine.run(until_idle=until_idle))
     for stop in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(stop, running.cancel)
+    click.echo(repr(session))
     try:
         await running
     except asyncio.CancelledError:
