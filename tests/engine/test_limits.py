@@ -25,7 +25,7 @@ def test_large_rows_are_split_by_encoded_bytes(connect: Callable[..., bf.Session
     frame = pd.DataFrame({"n": range(30), "text": ["é" * 50_000] * 30})
     filled = frame.llm.batch("{n} {text}", model="m").wait(60, progress=False)
     assert set(filled["response__status"]) == {"ok"}
-    assert [batch.total for batch in simulator.batches] == [9, 9, 9, 3]
+    assert sorted(batch.total for batch in simulator.batches) == [3, 9, 9, 9]
     assert all(batch.input_bytes <= 1_000_000 for batch in simulator.batches)
 
 

@@ -159,6 +159,7 @@ def test_every_dtype_comes_back_exactly(name: str) -> None:
     for part in (frame, frame.iloc[::-1], frame.iloc[:0]):
         found = kept(part)
         assert found.dtypes.tolist() == part.dtypes.tolist()
+        assert str(found.dtypes.iloc[0]) == str(part.dtypes.iloc[0]) or "map" in name  # Parquet names a map's fields
         pd.testing.assert_frame_equal(found, part)
 
 

@@ -151,10 +151,12 @@ def test_floats_read_as_pythons_repr(values: Any) -> None:
     assert texts(pd.Series(padded))[: len(values)] == expected
 
 
-@given(st.lists(st.floats(1e-5, 1e17) | st.floats(-1e17, -1e-5) | st.integers(-(10**16), 10**16).map(float)))
-def test_floats_of_everyday_size_read_as_pythons_repr(values: list[float]) -> None:
-    """Arrow's and Python's notations part at 1e-4 and 1e10, which random floats seldom meet."""
-    assert texts(pd.Series([*values, *[0.5] * 50], dtype="float64"))[: len(values)] == list(map(repr, values))
+def test_floats_of_every_size_read_as_pythons_repr() -> None:
+    """Arrow's and Python's notations part at certain sizes, which random floats seldom meet."""
+    digits = [1.0, 1.5, -2.25, 9.999999999, 1.2345678901234567]
+    values = [digit * 10.0**exponent for exponent in range(-9, 24) for digit in digits]
+    padded = [*values, *[0.5] * len(values)]  # so that most are written by Arrow
+    assert texts(pd.Series(padded)) == list(map(repr, padded))
 
 
 @given(arrays.arrays(np.float32, st.integers(0, 20), elements=st.floats(width=32)))
