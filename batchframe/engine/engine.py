@@ -138,14 +138,14 @@ class Engine:
                 limits = self._limits()
                 while True:
                     step = await asyncio.to_thread(self._plan_step, job_id, limits)
-                    if step is planning.Step.PLANNED:
-                        self._woken.set()
-                        continue
-                    if step is planning.Step.CLOSED:
-                        self._on_change()
-                    break
+                    self._on_change()
+                    if step is planning.Step.NOTHING:
+                        break
+                    self._woken.set()
         except DatabaseError as error:
             logger.warning("%s Trying again.", error)
+        except Exception:
+            logger.exception("planning failed; it is tried again")
 
     def _planned(self, _: asyncio.Task[None]) -> None:
         self._planning = None

@@ -103,8 +103,9 @@ class JobHandle:
             ConfigurationError: the job is open and there is no API key to go on with.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        seen = -1
-        with Bar(self._title(), now := self.progress(), shown=progress and self._job.n_requests > 0) as bar:
+        seen, now = -1, self.progress()
+        self._warn_if_not_ours(now)
+        with Bar(self._title(), now, shown=progress and self._job.n_requests > 0) as bar:
             while now.pending:
                 self._ensure_engine()
                 left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())
@@ -120,8 +121,9 @@ class JobHandle:
         return self._wait_async().__await__()
 
     async def _wait_async(self) -> pd.DataFrame:
-        seen = -1
-        with Bar(self._title(), now := await asyncio.to_thread(self.progress), shown=self._job.n_requests > 0) as bar:
+        seen, now = -1, await asyncio.to_thread(self.progress)
+        self._warn_if_not_ours(now)
+        with Bar(self._title(), now, shown=self._job.n_requests > 0) as bar:
             while now.pending:
                 self._ensure_engine()
                 seen = await asyncio.to_thread(self._session.background.wait_for_change, seen, _LOOK_SECONDS)
@@ -196,7 +198,7 @@ class JobHandle:
                 codes = [group.code for group in outcomes.error_groups(connection, self._job.id) if group.retryable]
             again = jobs.retry(connection, self._job.id, codes)
         if again:
-            self._ensure_engine()
+            self._ensure_engine(wake=True)
         return self
 
     def cancel(self) -> JobHandle:
@@ -204,7 +206,7 @@ class JobHandle:
         with self._session.database.transaction() as connection:
             jobs.cancel(connection, self._job.id)
         if self.progress().pending:
-            self._ensure_engine()
+            self._ensure_engine(wake=True)
         return self
 
     def usage(self) -> JobUsage:
@@ -229,11 +231,26 @@ class JobHandle:
             answers = columns.read_answers(settled, self._job.n_requests, self._spec, endpoint)
         return columns.fill(frame, answers, numbers, skipped, self._spec)
 
-    def _ensure_engine(self) -> None:
-        """Make sure somebody works on the job; a job of another provider is left to whoever has that one."""
-        if self._job.route.provider == self._session.provider_id:
-            self._session.require_key()
+    def _ensure_engine(self, *, wake: bool = False) -> None:
+        """Make sure somebody works on the job; one of another provider is left to whoever has that provider."""
+        if not self._is_ours():
+            return
+        self._session.require_key()
+        if wake:
+            self._session.background.start()
+        else:
             self._session.background.ensure()
+
+    def _is_ours(self) -> bool:
+        return self._job.route.provider == self._session.provider_id
+
+    def _warn_if_not_ours(self, now: Progress) -> None:
+        if now.pending and not self._is_ours():
+            warnings.warn(
+                f"{self._title()} is for {self._job.route.provider}, this session has {self._session.provider_id}: "
+                "it goes on only where that provider is configured (OPENAI_BASE_URL).",
+                stacklevel=3,
+            )
 
     def _title(self) -> str:
         return f"job {self.id}" + (f" {self.name!r}" if self.name else "")

@@ -80,6 +80,7 @@ class Bar:
     """tqdm's bar of a job, in a notebook or a terminal; a context manager."""
 
     def __init__(self, title: str, progress: Progress, *, shown: bool) -> None:
+        self._title = title
         self._bar: Any = tqdm.auto.tqdm(
             total=progress.requests, desc=title, unit="req", disable=not shown, dynamic_ncols=True, mininterval=0.5
         )
@@ -87,9 +88,13 @@ class Bar:
     def __enter__(self) -> Bar:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._bar.refresh()
         self._bar.close()
+        if kind is KeyboardInterrupt:
+            tqdm.auto.tqdm.write(
+                f"{self._title} goes on in the background. job.wait() waits again, job.cancel() stops it."
+            )
 
     def show(self, progress: Progress) -> None:
         """Move the bar."""

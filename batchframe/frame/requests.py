@@ -129,7 +129,7 @@ def _missing(used: dict[str, list[str | None]], spec: JobSpec, table: pd.DataFra
         for position, absent in enumerate(missing):
             if absent is not None:
                 raise TemplateError(
-                    f"Column {absent!r} has no value in row {table.index[position]!r}. "
+                    f"Column {absent!r} has no value in row {_label(table, position)!r}. "
                     'Fill it, or pass missing="skip" to leave such rows out or missing="render" to send an empty text.'
                 )
     return missing
@@ -138,11 +138,20 @@ def _missing(used: dict[str, list[str | None]], spec: JobSpec, table: pd.DataFra
 def _check_sizes(rendered: list[bytes], kept: list[bool], table: pd.DataFrame, limit: int) -> None:
     if not rendered or max(map(len, rendered)) <= limit:
         return
-    labels = compress(table.index, kept)
-    label, size = next((label, len(body)) for label, body in zip(labels, rendered, strict=True) if len(body) > limit)
-    raise RequestTooLargeError(
-        f"The request of row {label!r} has {size:,} bytes; the provider takes {limit:,} in a file. Shorten that row."
+    size, position = next(
+        (len(body), position)
+        for body, position in zip(rendered, compress(range(len(table)), kept), strict=True)
+        if len(body) > limit
     )
+    raise RequestTooLargeError(
+        f"The request of row {_label(table, position)!r} has {size:,} bytes; the provider takes {limit:,} in a file. "
+        "Shorten that row."
+    )
+
+
+def _label(table: pd.DataFrame, position: int) -> object:
+    """A row's label as Python writes it, not as numpy does."""
+    return table.index[position : position + 1].tolist()[0]
 
 
 def check_samples(samples: int) -> None:

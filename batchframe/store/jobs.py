@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from batchframe.model import Job, Request, Route
-from batchframe.store import loans
+from batchframe.store import counts, loans
 from batchframe.store.copying import copy_in
 
 _COLUMNS = """
@@ -90,12 +90,10 @@ def create(
             text("INSERT INTO job_frame (job_id, part_no, data) VALUES (:job, :part, :data)"),
             {"job": job_id, "part": part_no, "data": data},
         )
-    connection.execute(
-        text("UPDATE job SET n_requests = :n, closed_at = CASE WHEN :n = 0 THEN now() END WHERE id = :job"),
-        {"n": n_requests, "job": job_id},
-    )
+    connection.execute(text("UPDATE job SET n_requests = :n WHERE id = :job"), {"n": n_requests, "job": job_id})
     if reuse:
         loans.take(connection, job_id, route)
+    counts.add(connection, job_id)
     return job_id
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 from batchframe.model import Route
+from batchframe.store import counts
 
 _TAKE_OVER = """
     INSERT INTO outcome (job_id, row_no, attempt_no, final, ok, tries, status, body)
@@ -37,7 +38,6 @@ def take(connection: Connection, job_id: int, route: Route) -> None:
     ).first()
     if others is None:
         return
-    connection.execute(text("ANALYZE request"))
     taken = connection.execute(
         text(
             _TAKE_OVER.format(row_no="r.row_no")
@@ -73,7 +73,7 @@ def take(connection: Connection, job_id: int, route: Route) -> None:
         """),
         values,
     )
-    _count_taken(connection, job_id, taken)
+    counts.add(connection, job_id, ok=taken, reused=taken)
 
 
 def settle(connection: Connection, job_id: int) -> None:
@@ -109,15 +109,4 @@ def settle(connection: Connection, job_id: int) -> None:
         """),
         values,
     )
-    _count_taken(connection, job_id, taken)
-
-
-def _count_taken(connection: Connection, job_id: int, taken: int) -> None:
-    connection.execute(
-        text("""
-            UPDATE job SET n_ok = n_ok + :n, n_reused = n_reused + :n,
-                closed_at = CASE WHEN n_ok + :n + n_failed + n_cancelled = n_requests THEN now() ELSE closed_at END
-            WHERE id = :job
-        """),
-        {"job": job_id, "n": taken},
-    )
+    counts.add(connection, job_id, ok=taken, reused=taken)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from batchframe.core.packing import LINE_SUFFIX
 from batchframe.core.results import CANCELLED
 from batchframe.model import Attempt, Batch, Outcome, Usage
+from batchframe.store import counts
 from batchframe.store.copying import DELIMITER, copy_in, copy_out
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
@@ -88,14 +89,7 @@ def record(connection: Connection, batch: Batch, outcomes: Iterable[Outcome]) ->
         "input_tokens, cached_tokens, output_tokens, retry_at",
         lines(),
     )
-    connection.execute(
-        text("""
-            UPDATE job SET n_ok = n_ok + :ok, n_failed = n_failed + :failed, n_cancelled = n_cancelled + :cancelled,
-                step_at = now()
-            WHERE id = :job
-        """),
-        {"ok": n_ok, "failed": n_failed, "cancelled": n_cancelled, "job": batch.job_id},
-    )
+    counts.add(connection, batch.job_id, ok=n_ok, failed=n_failed, cancelled=n_cancelled)
     connection.execute(
         text("UPDATE job SET step_at = now() WHERE id IN (SELECT job_id FROM loan WHERE lender_job_id = :job)"),
         {"job": batch.job_id},

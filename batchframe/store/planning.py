@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from batchframe.core.packing import Limits, line_overhead, pack
 from batchframe.core.results import CANCELLED
 from batchframe.model import Route, Sized
-from batchframe.store import loans
+from batchframe.store import counts, loans
 
 _FREE = """
     r.job_id = :job AND r.row_no >= :first AND r.row_no <= :last
@@ -41,10 +41,8 @@ _OPEN_ROWS = """
 class Step(enum.Enum):
     """What one step of planning came to."""
 
-    TAKEN = "another engine is planning this job"
     PLANNED = "batches were planned; there may be more to do"
-    IDLE = "nothing to plan now"
-    CLOSED = "every request has its final outcome"
+    NOTHING = "nothing to plan now, or the job is closed or in another planner's hands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +75,16 @@ def plan(connection: Connection, job_id: int, limits: Limits, loan_wait: float) 
     """
     job = _lock(connection, job_id)
     if job is None:
-        return Step.TAKEN
+        return Step.NOTHING
     if job.cancelled:
         _cancel_rest(connection, job_id, job)
-        return _rest(connection, job_id, loan_wait)
+        return Step.NOTHING
     loans.settle(connection, job_id)
     limits = _with_quota(connection, job.route, limits)
     if _plan_first(connection, job_id, job, limits) or _plan_again(connection, job_id, job, limits):
         return Step.PLANNED
-    return _rest(connection, job_id, loan_wait)
+    _rest(connection, job_id, loan_wait)
+    return Step.NOTHING
 
 
 def _lock(connection: Connection, job_id: int) -> _Cursor | None:
@@ -229,26 +228,21 @@ def _cancel_rest(connection: Connection, job_id: int, job: _Cursor) -> None:
         """),
         {"job": job_id},
     ).rowcount
+    connection.execute(text("UPDATE job SET next_row = n_requests WHERE id = :job"), {"job": job_id})
+    counts.add(connection, job_id, cancelled=never_planned + given_back)
+    connection.execute(text("UPDATE job SET step_at = 'infinity' WHERE id = :job"), {"job": job_id})
+
+
+def _rest(connection: Connection, job_id: int, loan_wait: float) -> None:
+    """Set when to look at the job again: when a row is due, when a lender may be done, or when something happens."""
     connection.execute(
-        text("UPDATE job SET next_row = n_requests, n_cancelled = n_cancelled + :n WHERE id = :job"),
-        {"job": job_id, "n": never_planned + given_back},
-    )
-
-
-def _rest(connection: Connection, job_id: int, loan_wait: float) -> Step:
-    """Close the job if nothing is open; else set when to look again."""
-    closed = connection.execute(
         text(f"""
-            UPDATE job SET
-                closed_at = CASE WHEN n_ok + n_failed + n_cancelled = n_requests THEN now() END,
-                step_at = LEAST(
-                    (SELECT min(o.retry_at) {_OPEN_ROWS}),
-                    (SELECT now() + make_interval(secs => :wait) FROM loan WHERE job_id = :job LIMIT 1),
-                    'infinity'
-                )
+            UPDATE job SET step_at = LEAST(
+                (SELECT min(o.retry_at) {_OPEN_ROWS}),
+                (SELECT now() + make_interval(secs => :wait) FROM loan WHERE job_id = :job LIMIT 1),
+                'infinity'
+            )
             WHERE id = :job
-            RETURNING closed_at IS NOT NULL
         """),
         {"job": job_id, "wait": loan_wait},
-    ).scalar_one()
-    return Step.CLOSED if closed else Step.IDLE
+    )

@@ -74,7 +74,11 @@ def test_waiting_may_time_out_and_the_job_goes_on(
 
 
 def test_an_interrupt_detaches_and_never_cancels(
-    session: bf.Session, simulator: Simulator, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    session: bf.Session,
+    simulator: Simulator,
+    frame: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The stop button ends the waiting; the money already spent keeps working."""
     simulator.settings.duration = 3600
@@ -88,6 +92,7 @@ def test_an_interrupt_detaches_and_never_cancels(
         patch.setattr(session.background, "wait_for_change", interrupted)
         with pytest.raises(KeyboardInterrupt):
             job.wait(progress=False)
+    assert "goes on in the background" in capsys.readouterr().out
     assert job.status == "running"
     assert "batches.cancel" not in simulator.ledger.calls
     simulator.settings.duration = 0
@@ -156,6 +161,24 @@ def test_a_job_that_is_not_there_is_said_with_names_that_are(session: bf.Session
         bf.job("ticket")
     with pytest.raises(bf.JobNotFoundError):
         bf.job(999)
+
+
+def test_a_job_of_another_provider_says_so_and_is_never_sent_here(
+    connect: Callable[..., bf.Session], simulator: Simulator, frame: pd.DataFrame
+) -> None:
+    """Requests written for the simulator must not reach, and be billed by, a real provider."""
+    simulator.settings.duration = 3600
+    first = connect()
+    frame.llm.batch("{text}", model="m", name="theirs")
+    simulator.wait_for(lambda seen: seen.batches and seen.batches[0].status == "in_progress")
+    first.close()
+    with Simulator() as other:
+        connect(openai_base_url=other.base_url)
+        with pytest.warns(UserWarning, match="OPENAI_BASE_URL"), pytest.raises(TimeoutError):
+            bf.job("theirs").wait(0.5, progress=False)
+        frame.llm.batch("{text}", model="m", name="mine").wait(30, progress=False)
+        assert paid_once(other, 10)
+        assert len(other.batches) == 1
 
 
 def test_jobs_lists_open_ones_first(session: bf.Session, simulator: Simulator, frame: pd.DataFrame) -> None:

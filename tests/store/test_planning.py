@@ -65,7 +65,7 @@ def end(database: Database, job_id: int, *, ok: bool = True, final: bool = True)
 def test_every_request_is_planned_once_in_full_batches(database: Database) -> None:
     """The cursor neither skips nor repeats."""
     job_id = create(database, 100)
-    assert plan(database, job_id)[-1] is planning.Step.IDLE
+    assert plan(database, job_id)[-1] is planning.Step.NOTHING
     assert sizes(database, job_id) == [40, 40, 20]
     with database.transaction() as connection:
         assert connection.execute(text("SELECT count(DISTINCT row_no) FROM attempt")).scalar() == 100
@@ -95,7 +95,7 @@ def test_two_planners_cannot_meet(database: Database) -> None:
     with database.transaction() as first:
         assert planning.plan(first, job_id, LIMITS, 60.0) is planning.Step.PLANNED
         with database.transaction() as second:
-            assert planning.plan(second, job_id, LIMITS, 60.0) is planning.Step.TAKEN
+            assert planning.plan(second, job_id, LIMITS, 60.0) is planning.Step.NOTHING
 
 
 def test_open_rows_are_planned_again_and_the_job_is_closed_at_the_end(database: Database) -> None:
@@ -106,7 +106,7 @@ def test_open_rows_are_planned_again_and_the_job_is_closed_at_the_end(database: 
     assert plan(database, job_id)[0] is planning.Step.PLANNED
     assert sizes(database, job_id) == [40, 10, 40, 10]
     end(database, job_id)
-    assert plan(database, job_id) == [planning.Step.CLOSED]
+    assert plan(database, job_id) == [planning.Step.NOTHING]
     with database.transaction() as connection:
         job = jobs.find(connection, job_id)
         counted = connection.execute(text("SELECT count(*) FROM outcome WHERE final AND ok")).scalar()
@@ -132,9 +132,9 @@ def test_cancelling_settles_what_no_batch_holds(database: Database) -> None:
     with database.transaction() as connection:
         planning.plan(connection, job_id, LIMITS, 60.0)
         jobs.cancel(connection, job_id)
-    assert plan(database, job_id) == [planning.Step.IDLE]
+    assert plan(database, job_id) == [planning.Step.NOTHING]
     end(database, job_id)
-    assert plan(database, job_id) == [planning.Step.CLOSED]
+    assert plan(database, job_id) == [planning.Step.NOTHING]
     with database.transaction() as connection:
         job = jobs.find(connection, job_id)
     assert job is not None
