@@ -57,9 +57,7 @@ def _show(simulator: Simulator, home: Path) -> None:
         "BATCHFRAME_BATCH_MAX_REQUESTS": str(_BATCH_ROWS),
     }
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("BATCHFRAME_", "OPENAI_"))}
-    notebook = subprocess.Popen(
-        [sys.executable, "-m", "batchframe.demo.notebook"], env={**outside, **settings}
-    )
+    notebook = subprocess.Popen([sys.executable, "-m", "batchframe.demo.notebook"], env={**outside, **settings})
     _wait_until_under_way(simulator, notebook, answers=len(rows) // 3)
     notebook.send_signal(signal.SIGKILL)
     notebook.wait()

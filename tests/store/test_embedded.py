@@ -440,7 +440,7 @@ def test_variables_of_the_user_stay_out_of_the_server(home: Path, monkeypatch: p
         ("max_wal_senders", "0"),
         ("max_wal_size", "2GB"),
         ("max_connections", "100"),
-        ("shared_buffers", "128MB"),
+        ("shared_buffers", "512MB"),
         ("jit", "off"),
         ("TimeZone", "UTC"),
         ("dynamic_shared_memory_type", "mmap"),
