@@ -2,20 +2,15 @@
 
 pandas' own way to Parquet loses index frequencies, mixed objects and labels that are no strings, so it is not used.
 Every array becomes plain Arrow columns under names of our own, and a specification in JSON, the first part, says how
-to make it again. `_store` and `_restore` mirror each other, as do `_encode` and `_decode` for single objects; nothing
-is pickled.
+to make it again. `_store` and `_restore` mirror each other; nothing is pickled.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import datetime as dt
-import decimal
-import functools
 import json
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchframe.errors import DatabaseError
-from batchframe.frame.texts import text_of
+from batchframe.frame.objects import as_text, decode, encode, json_bytes, object_array, to_json, zone_name
 
 
 @dataclass(frozen=True)
@@ -63,11 +58,11 @@ def pack(snapshot: Snapshot, rows_per_part: int = 100_000) -> Iterator[bytes]:
         "labels": _inline(frame.columns, columns),
         "index": _store_index(frame.index, "index", columns),
         "columns": [_store(frame.iloc[:, at].array, f"column.{at}", columns) for at in range(frame.shape[1])],
-        "skipped": _store_objects(_object_array(snapshot.skipped), "skipped", columns),
+        "skipped": _store_objects(object_array(snapshot.skipped), "skipped", columns),
     }
     for sample, numbers in enumerate(snapshot.row_nos.T):
         columns[f"row_no.{sample}"] = pa.array(numbers)
-    head: dict[str, Any] = {"spec": [_bytes(spec)], "sides": pa.array([columns.sides], pa.list_(pa.large_binary()))}
+    head: dict[str, Any] = {"spec": [json_bytes(spec)], "sides": pa.array([columns.sides], pa.list_(pa.large_binary()))}
     yield _write(pa.table(head))
     table = pa.table(columns)
     step = max(1, min(rows_per_part, int(_PART_BYTES * len(frame) / (table.nbytes or 1))))
@@ -131,7 +126,7 @@ def _read(parquet: bytes) -> pa.Table:
 
 
 def _store_index(index: pd.Index[Any], name: str, columns: _Columns) -> _Spec:
-    names = [json.loads(_json(label)) for label in index.names]
+    names = [json.loads(to_json(label)) for label in index.names]
     if isinstance(index, pd.RangeIndex):
         return {"as": "range", "names": names, "range": [index.start, index.stop, index.step]}
     if isinstance(index, pd.MultiIndex):
@@ -141,7 +136,7 @@ def _store_index(index: pd.Index[Any], name: str, columns: _Columns) -> _Spec:
 
 
 def _restore_index(spec: _Spec, name: str, columns: _Columns) -> Any:
-    names = [_decode(label) for label in spec["names"]]
+    names = [decode(label) for label in spec["names"]]
     if spec["as"] == "range":
         start, stop, step = spec["range"]
         return pd.RangeIndex(start, stop, step, name=names[0])
@@ -185,8 +180,8 @@ def _store(array: Any, name: str, columns: _Columns) -> _Spec:
     except Exception:  # whatever a third-party array may raise: a frame that cannot be kept must not lose the job
         mine.clear()
         gone = np.asarray(array.isna())
-        texts = [None if gone[at] or value is pd.NA else _text(value) for at, value in enumerate(array)]
-        spec = _store_objects(_object_array(texts), name, mine)
+        texts = [None if gone[at] or value is pd.NA else as_text(value) for at, value in enumerate(array)]
+        spec = _store_objects(object_array(texts), name, mine)
     columns.update(mine)
     return spec
 
@@ -198,7 +193,7 @@ def _store_exactly(array: Any, name: str, columns: _Columns) -> _Spec:
             return {"as": "categories", "labels": _inline(dtype.categories, columns), "ordered": bool(dtype.ordered)}
         case pd.DatetimeTZDtype() as dtype:
             columns[name] = pa.array(array.asi8)
-            return {"as": "zoned", "unit": dtype.unit, "zone": _zone(dtype.tz)}
+            return {"as": "zoned", "unit": dtype.unit, "zone": zone_name(dtype.tz)}
         case pd.PeriodDtype():
             columns[name] = pa.array(array.asi8)
             return {"as": "periods", "freq": array.freqstr}
@@ -207,10 +202,10 @@ def _store_exactly(array: Any, name: str, columns: _Columns) -> _Spec:
             return {"as": "intervals", "sides": sides, "closed": dtype.closed}
         case pd.SparseDtype() as dtype:
             dense = _store(pd.Series(array.to_dense(), dtype=dtype.subtype).array, name, columns)
-            return {"as": "sparse", "dense": dense, "fill": _encode(dtype.fill_value)}
+            return {"as": "sparse", "dense": dense, "fill": encode(dtype.fill_value)}
         case pd.StringDtype() as dtype:
             columns[name] = pa.array(array)
-            return {"as": "strings", "storage": dtype.storage, "missing": _encode(dtype.na_value)}
+            return {"as": "strings", "storage": dtype.storage, "missing": encode(dtype.na_value)}
         case pd.ArrowDtype() as dtype:
             columns[name] = _for_parquet(pa.array(array))
             schema = pa.schema([("", dtype.pyarrow_dtype)])
@@ -246,10 +241,10 @@ def _restore(spec: _Spec, name: str, columns: _Columns) -> Any:
             left, right = [_restore(side, f"{name}.{at}", columns) for at, side in enumerate(spec["sides"])]
             return pd.arrays.IntervalArray.from_arrays(left, right, closed=spec["closed"])
         case "sparse":
-            dense, fill = _restore(spec["dense"], name, columns), _decode(spec["fill"])
+            dense, fill = _restore(spec["dense"], name, columns), decode(spec["fill"])
             return pd.arrays.SparseArray(dense, fill_value=fill, dtype=pd.SparseDtype(dense.dtype, fill))
         case "strings":
-            kind = pd.StringDtype(spec["storage"], _decode(spec["missing"]))
+            kind = pd.StringDtype(spec["storage"], decode(spec["missing"]))
             return kind.__from_arrow__(values)
         case "arrow":
             kind = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(spec["schema"]))).field(0).type
@@ -261,9 +256,9 @@ def _restore(spec: _Spec, name: str, columns: _Columns) -> Any:
             return values.to_numpy().copy().view(spec["dtype"])
     texts = values.to_pylist()
     if "gap" not in spec:
-        return _object_array([_decode(json.loads(text)) for text in texts])
-    gap = _decode(spec["gap"])
-    return _object_array([gap if text is None else text for text in texts])
+        return object_array([decode(json.loads(text)) for text in texts])
+    gap = decode(spec["gap"])
+    return object_array([gap if text is None else text for text in texts])
 
 
 def _for_parquet(values: Any) -> Any:
@@ -276,15 +271,6 @@ def _for_parquet(values: Any) -> Any:
     return values
 
 
-@functools.lru_cache
-def _zone(zone: dt.tzinfo) -> str:
-    """A time zone's name; raises when pandas does not find the zone by it, as those of dateutil."""
-    return str(pd.DatetimeTZDtype("ns", str(zone)).tz)
-
-
-# Single objects.
-
-
 def _store_objects(values: npt.NDArray[np.object_], name: str, columns: _Columns) -> _Spec:
     """Strings with one kind of missing value as they are, anything else as JSON."""
     gaps = set(map(type, values.tolist())) - {str}
@@ -292,109 +278,9 @@ def _store_objects(values: npt.NDArray[np.object_], name: str, columns: _Columns
         # A float that is not NaN, or a lone surrogate, which UTF-8 cannot hold, makes it JSON after all.
         with contextlib.suppress(pa.ArrowException, UnicodeEncodeError):
             columns[name] = pa.array(values, pa.large_string(), from_pandas=True)
-            return {"as": "objects", "gap": _encode(_GAPS[gaps.pop()] if gaps else None)}
-    columns[name] = pa.array(list(map(_json, values)), pa.large_binary())
+            return {"as": "objects", "gap": encode(_GAPS[gaps.pop()] if gaps else None)}
+    columns[name] = pa.array(list(map(to_json, values)), pa.large_binary())
     return {"as": "objects"}
 
 
 _GAPS: dict[type, Any] = {type(None): None, float: float("nan"), type(pd.NA): pd.NA, type(pd.NaT): pd.NaT}
-
-
-def _object_array(values: Sequence[Any]) -> npt.NDArray[np.object_]:
-    """One object an element, also where the elements are lists or arrays."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
-
-
-def _text(value: Any) -> str:
-    try:
-        text = text_of(value)
-        return text if isinstance(text, str) else str(value)
-    except Exception:  # an object's own __str__ may raise anything
-        return f"<{type(value).__name__}>"
-
-
-def _json(value: Any) -> bytes:
-    try:
-        return _bytes(_encode(value))
-    except Exception:  # a list that holds itself, a number of 5,000 digits, a zone without a name
-        return _bytes({"text": [_text(value)]})
-
-
-def _bytes(value: Any) -> bytes:
-    # Not with \u escapes: two surrogates that happen to follow each other would come back as one character.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-
-def _encode(value: Any) -> Any:
-    """A value as JSON; an object of one entry is a value of the type its key names."""
-    kind = type(value)
-    if value is None or kind in (str, bool, int, float):
-        return value
-    if kind is list:
-        return [_encode(item) for item in value]
-    if kind in _CODECS:
-        tag, parts, _ = _CODECS[kind]
-        return {tag: [_encode(part) for part in parts(value)]}
-    if isinstance(value, np.generic) and _portable(value.dtype):
-        return {"scalar": [_encode(np.asarray(value))]}
-    return {"text": [_text(value)]}
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_decode(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    ((tag, parts),) = value.items()
-    return _MAKERS[tag](*map(_decode, parts))
-
-
-def _portable(dtype: np.dtype[Any]) -> bool:
-    """Whether its bytes mean the same on every machine; those of long doubles do not."""
-    return dtype.kind in "biumM" or (dtype.kind in "fc" and dtype.itemsize <= 8)
-
-
-def _ndarray_parts(array: npt.NDArray[Any]) -> list[Any]:
-    shape, dtype = list(array.shape), array.dtype
-    return [shape, dtype.str, array.tobytes()] if _portable(dtype) else [shape, None, array.ravel().tolist()]
-
-
-def _ndarray(shape: list[int], dtype: str | None, values: Any) -> npt.NDArray[Any]:
-    if dtype is None:
-        return _object_array(values).reshape(shape)
-    return np.ndarray(shape, dtype, values).copy()
-
-
-def _timestamp(moment: np.datetime64, zone: str | None) -> pd.Timestamp:
-    return pd.Timestamp(moment, tz="UTC").tz_convert(zone)
-
-
-# Of each type its tag, the parts it is made of, and how it is made of them.
-_CODECS: dict[type, tuple[str, Callable[[Any], list[Any]], Callable[..., Any]]] = {
-    dict: ("dict", lambda value: [list(value), list(value.values())], lambda *pairs: dict(zip(*pairs, strict=True))),
-    tuple: ("tuple", list, lambda *items: items),
-    set: ("set", list, lambda *items: set(items)),
-    frozenset: ("frozenset", list, lambda *items: frozenset(items)),
-    bytes: ("bytes", lambda value: [base64.b64encode(value).decode()], base64.b64decode),
-    decimal.Decimal: ("Decimal", lambda value: [str(value)], decimal.Decimal),
-    uuid.UUID: ("UUID", lambda value: [str(value)], uuid.UUID),
-    dt.date: ("date", lambda value: [value.isoformat()], dt.date.fromisoformat),
-    dt.time: ("time", lambda value: [value.isoformat()], dt.time.fromisoformat),
-    dt.datetime: ("datetime", lambda value: [value.isoformat()], dt.datetime.fromisoformat),
-    dt.timedelta: ("timedelta", lambda value: [value.days, value.seconds, value.microseconds], dt.timedelta),
-    type(pd.NA): ("NA", lambda _: [], lambda: pd.NA),
-    type(pd.NaT): ("NaT", lambda _: [], lambda: pd.NaT),
-    pd.Timestamp: ("Timestamp", lambda value: [value.asm8, value.tz and _zone(value.tz)], _timestamp),
-    pd.Timedelta: ("Timedelta", lambda value: [value.asm8], pd.Timedelta),
-    pd.Period: ("Period", lambda value: [None, value.freqstr, value.ordinal], pd.Period),
-    pd.Interval: ("Interval", lambda value: [value.left, value.right, value.closed], pd.Interval),
-    np.ndarray: ("ndarray", _ndarray_parts, _ndarray),
-}
-
-_MAKERS: dict[str, Callable[..., Any]] = {
-    "text": str,
-    "scalar": lambda array: array[()],
-    **{tag: make for tag, _, make in _CODECS.values()},
-}
