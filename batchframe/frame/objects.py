@@ -93,6 +93,12 @@ def _timestamp(moment: np.datetime64, zone: str | None) -> pd.Timestamp:
     return pd.Timestamp(moment, tz="UTC").tz_convert(zone)
 
 
+@functools.lru_cache
+def zone_name(zone: dt.tzinfo) -> str:
+    """A time zone's name; raises when pandas does not find the zone by it, as those of dateutil."""
+    return str(pd.DatetimeTZDtype("ns", str(zone)).tz)
+
+
 # Of each type its tag, the parts it is made of, and how it is made of them.
 _CODECS: dict[type, tuple[str, Callable[[Any], list[Any]], Callable[..., Any]]] = {
     dict: ("dict", lambda value: [list(value), list(value.values())], lambda *pairs: dict(zip(*pairs, strict=True))),
@@ -120,9 +126,3 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "scalar": lambda array: array[()],
     **{tag: make for tag, _, make in _CODECS.values()},
 }
-
-
-@functools.lru_cache
-def zone_name(zone: dt.tzinfo) -> str:
-    """A time zone's name; raises when pandas does not find the zone by it, as those of dateutil."""
-    return str(pd.DatetimeTZDtype("ns", str(zone)).tz)
