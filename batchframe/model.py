@@ -137,7 +137,10 @@ class Batch:
         uid: the mark that goes to the provider in the batch's metadata; renewed for every create call.
         tokens: estimated input tokens, counted against the enqueued-token limit while the batch runs.
         token: the fencing token; a write with an older one is refused.
-        polls: steps taken without progress since the last change of state; sets the back-off.
+        polls: looks without progress; sets the back-off.
+        n_answered: rows the provider says it has worked off.
+        intent_age, ended_age: seconds since the create call was intended, and since the batch ended.
+        cancelled: whether its job is.
     """
 
     id: int
@@ -154,7 +157,9 @@ class Batch:
     output_file_id: str | None
     error_file_id: str | None
     intent_at: datetime | None
+    n_answered: int
     intent_age: float | None
+    ended_age: float | None
     cancelled: bool
 
 

@@ -38,7 +38,7 @@ def read_answer(endpoint: str, body: bytes) -> Answer:
     """Read a 2xx response body of the endpoint; never raises."""
     try:
         return _READERS[endpoint](body)
-    except (msgspec.MsgspecError, UnicodeError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Answer(code="unreadable_answer", problem=f"The response cannot be read: {error}")
 
 
@@ -83,10 +83,15 @@ class _Usage(msgspec.Struct):
     def plain(self) -> Usage:
         details = self.prompt_tokens_details or self.input_tokens_details
         return Usage(
-            input=self.prompt_tokens or self.input_tokens or 0,
-            cached=(details.cached_tokens if details else 0) or 0,
-            output=self.completion_tokens or self.output_tokens or 0,
+            input=_tokens(self.prompt_tokens or self.input_tokens),
+            cached=_tokens(details.cached_tokens if details else 0),
+            output=_tokens(self.completion_tokens or self.output_tokens),
         )
+
+
+def _tokens(count: int | None) -> int:
+    """A count as the store can hold it."""
+    return min(max(count or 0, 0), 2**31 - 1)
 
 
 def _plain(usage: _Usage | None) -> Usage:

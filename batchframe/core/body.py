@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -80,8 +81,10 @@ class BodyTemplate:
                 self._literals[-1] += b"," if position else b""
                 self._walk(item, f"{path}[{position}]")
             self._literals[-1] += b"]"
+        elif value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and isfinite(value)):
+            self._literals[-1] += encode_json(value)
         else:
-            try:
-                self._literals[-1] += encode_json(value)
-            except (TypeError, ValueError) as error:
-                raise ParameterError(f"{path}: {value!r} cannot be written as JSON ({error}).") from None
+            # NaN would be sent as null, a Decimal as text, a set in an order that changes with every process.
+            raise ParameterError(
+                f"{path}: {value!r} has no JSON form. Pass text, numbers, true, false, None, or lists."
+            )

@@ -13,15 +13,22 @@ def stated_limit(message: str) -> int | None:
     return int(match[1].replace(",", "")) if match else None
 
 
-def split_at(tokens: int, n_requests: int, limit: int | None) -> int | None:
+_WAITS_BEFORE_A_GUESS = 3
+
+
+def split_at(tokens: int, limit: int | None, waits: int) -> int | None:
     """How many tokens a batch may have instead, when it was refused though nothing of ours was running.
 
+    Args:
+        tokens: our estimate of the batch's tokens, good to a factor of two.
+        limit: what the refusal states, None when it states nothing.
+        waits: how often the batch has been refused and waited already.
+
     Returns:
-        None when waiting is right: it holds one request, or it is so far under the stated limit that somebody else's
-        batches must fill the queue. Our counts are estimates, good to a factor of two.
+        None when waiting is right: somebody else's batches may fill the queue.
     """
-    if n_requests == 1 or (limit is not None and tokens * 2 <= limit):
-        return None
     if limit is not None and tokens > limit:
         return limit
+    if waits < _WAITS_BEFORE_A_GUESS or (limit is not None and tokens * 2 <= limit):
+        return None
     return max(1, tokens // 2)

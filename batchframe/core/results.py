@@ -20,6 +20,7 @@ NOT_RUN = "not_run"
 MISSING = "missing_result"
 CANCELLED = "cancelled"
 INVALID_ANSWER = "invalid_answer"
+UNREADABLE = "unreadable_result"
 
 _PASSING_STATUSES = frozenset({408, 409, 429})
 _PASSING_CODES = frozenset({"batch_expired", "batch_cancelled", "request_timeout"})
@@ -61,7 +62,7 @@ def decode_line(raw: bytes) -> Line | None:
             return None
         except msgspec.DecodeError:
             return _decode_with_lone_surrogates(raw)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
@@ -105,13 +106,21 @@ class Rules:
 
 
 def judge(line: Line, attempt: Attempt, tries: int, rules: Rules) -> Outcome:
-    """The outcome of one line.
+    """The outcome of one line; never raises.
 
     Args:
         tries: tries of this row used up before this attempt.
     """
-    tries += 1
+    try:
+        return _judge(line, attempt, tries + 1, rules)
+    except Exception as error:  # whatever a provider may write, it costs this row alone
+        return Outcome(attempt, True, False, tries + 1, code=UNREADABLE, message=f"Its result cannot be read: {error}")
+
+
+def _judge(line: Line, attempt: Attempt, tries: int, rules: Rules) -> Outcome:
     response = line.response
+    if response is not None and not 100 <= response.status_code <= 999:
+        raise ValueError(f"status {response.status_code}")
     if response is not None and 200 <= response.status_code < 300:
         return _judge_answer(compact(bytes(response.body)), response.status_code, attempt, tries, rules)
     if response is not None:
@@ -177,10 +186,14 @@ def blame(
         attempts: each attempt with the tries used before, in the order of the input file.
         problems: line (1-based) or None, code, message.
     """
-    named = {line: (code, message) for line, code, message in problems if line is not None}
+    rows = list(attempts)
+    # A line that is not in the file blames nobody; taken at its word, the batch would come back for ever.
+    named = {
+        line: (code, message) for line, code, message in problems if isinstance(line, int) and 0 < line <= len(rows)
+    }
     no_model = next(((code, message) for _, code, message in problems if code == "model_not_found"), None)
     code, message = problems[0][1:] if problems else ("failed", "The provider failed the batch and gave no reason.")
-    for number, (attempt, tries) in enumerate(attempts, start=1):
+    for number, (attempt, tries) in enumerate(rows, start=1):
         guilty = no_model or named.get(number)
         if guilty:
             yield failure(attempt, tries, rules, passing=False, code=guilty[0], message=guilty[1])
@@ -216,5 +229,5 @@ def compact(raw: bytes) -> bytes:
 def _error_in(body: bytes) -> _Error:
     try:
         return decode_json(body, _error_decoder).error or _Error()
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return _Error()

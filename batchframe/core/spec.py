@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -74,9 +74,9 @@ def _templates(value: Any, columns: Sequence[str]) -> Any:
     if isinstance(value, str):
         template = parse(value, columns)
         return template if template.columns else template.literals[0]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _templates(item, columns) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_templates(item, columns) for item in value]
     return value
 

@@ -74,7 +74,7 @@ TRANSITIONS: dict[BatchState, dict[Event, BatchState]] = {
     },
     _S.SUBMITTED: {
         Event.ENDED: _S.ENDED,
-        Event.QUEUE_FULL: _S.UPLOADED,
+        Event.QUEUE_FULL: _S.PLANNED,
         Event.GIVEN_UP: _S.FAILED,
     },
     _S.ENDED: {

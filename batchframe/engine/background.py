@@ -61,9 +61,10 @@ class Background:
                 self._wake()
                 return
             self._providers = {provider.id: provider for provider in self._make_providers()}
+            self._engine = Engine(self._database, self._providers, self._settings, self._ring)
             ready = threading.Event()
             self._thread = threading.Thread(
-                target=lambda: asyncio.run(self._run(ready)), name="batchframe-engine", daemon=True
+                target=asyncio.run, args=(self._run(self._engine, ready),), name="batchframe-engine", daemon=True
             )
             self._thread.start()
             ready.wait()
@@ -112,10 +113,9 @@ class Background:
             self._changes += 1
             self._changed.notify_all()
 
-    async def _run(self, ready: threading.Event) -> None:
+    async def _run(self, engine: Engine, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
-        self._engine = Engine(self._database, self._providers, self._settings, self._ring)
-        self._main = asyncio.create_task(self._engine.run())
+        self._main = asyncio.create_task(engine.run())
         ready.set()
         try:
             await self._main

@@ -94,6 +94,9 @@ class Engine:
         except DatabaseError as error:
             logger.warning("%s Trying again.", error)
             return self._settings.poll_seconds
+        except Exception:
+            logger.exception("looking for work failed; it is tried again")
+            return self._settings.poll_seconds
         if wait is None:
             return None
         # What is due and was not started waits for a place or a lock, whose end wakes us: no need to spin.
@@ -135,17 +138,22 @@ class Engine:
         """Plan every due job as far as it goes."""
         try:
             for job_id in await asyncio.to_thread(self._due_jobs):
-                limits = self._limits()
-                while True:
-                    step = await asyncio.to_thread(self._plan_step, job_id, limits)
-                    self._on_change()
-                    if step is planning.Step.NOTHING:
-                        break
-                    self._woken.set()
+                await self._plan_job(job_id)
         except DatabaseError as error:
             logger.warning("%s Trying again.", error)
+
+    async def _plan_job(self, job_id: int) -> None:
+        try:
+            step = planning.Step.PLANNED
+            while step is planning.Step.PLANNED:
+                step = await asyncio.to_thread(self._plan_step, job_id, self._limits())
+                self._on_change()
+                if step is planning.Step.PLANNED:
+                    self._woken.set()
+        except DatabaseError:
+            raise
         except Exception:
-            logger.exception("planning failed; it is tried again")
+            logger.exception("job %s cannot be planned; the others go on", job_id)
 
     def _planned(self, _: asyncio.Task[None]) -> None:
         self._planning = None
@@ -172,7 +180,7 @@ class Engine:
                 asked = time.monotonic()
                 await asyncio.wait_for(asyncio.to_thread(self._renew, ids), lease / 3)
                 renewed = asked
-            except (DatabaseError, TimeoutError) as error:
+            except Exception as error:  # whatever it is, this loop decides whether the engine may go on
                 logger.warning("leases could not be renewed: %s", error)
                 if time.monotonic() - renewed > lease * 2 / 3:
                     await self._drop_tasks()

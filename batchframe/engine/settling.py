@@ -29,6 +29,10 @@ Decide = Callable[[Iterable[tuple[Attempt, int]]], Iterable[Outcome]]
 """From attempts, each with the tries used before, to their outcomes."""
 
 
+class IncompleteResultsError(Exception):
+    """Result files that hold less than the provider says it has answered."""
+
+
 class Settling:
     """Turns ended batches into outcomes."""
 
@@ -51,21 +55,34 @@ class Settling:
             validate=validator(schema) if schema else None,
         )
 
-    def results(self, batch: Batch, files: Sequence[Path], *, gone: bool) -> None:
+    def results(self, batch: Batch, files: Sequence[Path], *, gone: bool, must_be_whole: bool) -> None:
         """Write the outcomes of an ended batch from its result files.
 
         Args:
             files: those of output and error file that there are.
             gone: whether a result file can no longer be had. What it held was paid for, so its rows are not asked
                 again by themselves.
+            must_be_whole: whether to insist on as many results as the provider has counted.
+
+        Raises:
+            IncompleteResultsError: there are fewer; nothing was written.
         """
         rules = self.rules(batch)
         with self._database.transaction() as connection:
             owed = outcomes.expected(connection, batch)
-            found = self._read(batch, files, owed, rules)
-            outcomes.record(connection, batch, _and_missing(found, owed, rules, gone=gone))
+            found = list(self._read(batch, files, owed, rules))
+            if must_be_whole and len(found) < min(batch.n_answered, batch.n_requests):
+                raise IncompleteResultsError(
+                    f"The provider counts {batch.n_answered:,} answers and its files hold {len(found):,}."
+                )
+            outcomes.record(connection, batch, [*found, *_missing(owed, rules, gone=gone)])
             batches.advance(connection, batch, Event.FETCHED)
             batches.wake_waiting(connection, batch.route)
+
+    def lost(self, batch: Batch) -> None:
+        """The provider no longer knows a batch it had accepted: what it answered was paid for and cannot be had."""
+        message = "The provider no longer knows the batch it was in. job.retry() asks again, and may pay again."
+        self.refused(batch, RESULT_GONE, message)
 
     def invalid(self, batch: Batch, problems: Sequence[Problem]) -> None:
         """Write the outcomes of a batch that failed validation: guilty rows are final, the rest comes again."""
@@ -126,10 +143,8 @@ class Settling:
             )
 
 
-def _and_missing(
-    found: Iterator[Outcome], owed: dict[str, outcomes.Expected], rules: Rules, *, gone: bool
-) -> Iterator[Outcome]:
-    yield from found
+def _missing(owed: dict[str, outcomes.Expected], rules: Rules, *, gone: bool) -> Iterator[Outcome]:
+    """The outcomes of attempts without a line."""
     for row in owed.values():
         if gone:
             message = "Its answer was in a result file the provider no longer has. job.retry() asks again, and pays."

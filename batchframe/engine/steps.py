@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from batchframe.config import Settings
 from batchframe.core.pacing import poll_wait
 from batchframe.core.quota import split_at, stated_limit
 from batchframe.core.states import Event
-from batchframe.engine.settling import Settling
-from batchframe.errors import DoubtfulError, ProviderError, RefusedError
+from batchframe.engine.settling import IncompleteResultsError, Settling
+from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
 from batchframe.model import Batch, BatchState
 from batchframe.providers.base import Phase, Provider, RemoteBatch
 from batchframe.store import batches, outcomes, quotas
@@ -26,8 +29,12 @@ from batchframe.store.database import Database
 
 logger = logging.getLogger(__name__)
 
+_LOOKS_BEFORE_GONE = 3
+"""How often, beside the grace period, a file or batch must be missing before it is taken for gone."""
+
+_DAY = 86_400.0
+
 TOKEN_LIMIT = "token_limit_exceeded"  # noqa: S105 - a provider's error code
-_LOOKS_FOR_A_LOST_FILE = 3
 
 
 class Steps:
@@ -39,7 +46,11 @@ class Steps:
         self._settings = settings
         self._settling = Settling(database, settings)
         self._spool = settings.home / "spool"
-        self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _sweep(self._spool)
+        except OSError as error:
+            raise ConfigurationError(f"BATCHFRAME_HOME={settings.home} cannot be written to: {error}.") from None
         self._steps: dict[BatchState, Callable[[Batch, Provider], Awaitable[Batch | None]]] = {
             BatchState.PLANNED: self._upload,
             BatchState.UPLOADED: self._create,
@@ -73,11 +84,15 @@ class Steps:
     async def _create(self, batch: Batch, provider: Provider) -> Batch | None:
         if batch.cancelled:
             return await self._end(self._settling.give_back, batch)
+        started = time.time()
         intended = await asyncio.to_thread(self._intend, batch)
         if intended is None:
             return None
         batch = intended
         assert batch.input_file_id is not None
+        if time.time() - started > self._settings.lease_seconds / 2:
+            # This process slept in between: another engine may hold the batch by now and look for this call.
+            return await self._advance(batch, Event.DOUBT)
         try:
             remote = await provider.create(batch.input_file_id, batch.route.endpoint, str(batch.uid))
         except RefusedError as error:
@@ -90,7 +105,11 @@ class Steps:
         except DoubtfulError as error:
             logger.warning("batch %s: %s It is looked for before anything else happens.", batch.id, error)
             return await self._advance(batch, Event.DOUBT, error=str(error))
-        return await self._advance(batch, Event.ACCEPTED, provider_id=remote.id, provider_status=remote.status)
+        try:
+            return await self._advance(batch, Event.ACCEPTED, provider_id=remote.id, provider_status=remote.status)
+        except batches.LeaseLostError:
+            await self._cancel_if_orphaned(batch, provider, remote)
+            raise
 
     async def _doubt(self, batch: Batch, _: Provider) -> Batch | None:
         """Claimed in the middle of a create call: whoever made it is gone, and with it the answer."""
@@ -123,6 +142,9 @@ class Steps:
             if batch.cancelled and remote.phase is Phase.RUNNING and remote.status != "cancelling":
                 remote = await provider.cancel(batch.provider_id)
         except ProviderError as error:
+            if error.status == 404 and batch.polls >= _LOOKS_BEFORE_GONE and self._is_past_grace(batch.intent_age):
+                logger.error("batch %s: the provider no longer knows %s", batch.id, batch.provider_id)
+                return await self._end(self._settling.lost, batch)
             return await self._later(batch, error=str(error))
         seen: dict[str, Any] = {
             "provider_status": remote.status,
@@ -141,6 +163,7 @@ class Steps:
         return await self._end(self._settling.invalid, batch, remote.problems)
 
     async def _fetch(self, batch: Batch, provider: Provider) -> Batch | None:
+        patient = not (batch.polls >= _LOOKS_BEFORE_GONE and self._is_past_grace(batch.ended_age))
         wanted = {"out": batch.output_file_id, "err": batch.error_file_id}
         paths = {kind: self._spool / f"{batch.uid}.{batch.token}.{kind}.jsonl" for kind, id_ in wanted.items() if id_}
         gone = False
@@ -149,21 +172,48 @@ class Steps:
                 try:
                     await provider.fetch(wanted[kind] or "", path)
                 except RefusedError as error:
-                    if error.status != 404 or batch.polls < _LOOKS_FOR_A_LOST_FILE:
+                    if error.status != 404 or patient:
                         return await self._later(batch, error=str(error))
                     del paths[kind]
                     gone = True
                 except ProviderError as error:
                     return await self._later(batch, error=str(error))
-            await asyncio.to_thread(self._settling.results, batch, list(paths.values()), gone=gone)
+            await asyncio.to_thread(
+                self._settling.results, batch, list(paths.values()), gone=gone, must_be_whole=patient
+            )
+        except IncompleteResultsError as error:
+            return await self._look_again(batch, provider, str(error))
         finally:
             for path in paths.values():
                 path.unlink(missing_ok=True)
         return None
 
+    async def _look_again(self, batch: Batch, provider: Provider, why: str) -> Batch | None:
+        """Results fell short: perhaps the file was cut on its way, perhaps the provider has named it only now."""
+        assert batch.provider_id is not None
+        logger.warning("batch %s: %s", batch.id, why)
+        try:
+            remote = await provider.poll(batch.provider_id)
+        except ProviderError:
+            return await self._later(batch, error=why)
+        seen: dict[str, Any] = {
+            "output_file_id": remote.output_file_id,
+            "error_file_id": remote.error_file_id,
+            "provider_completed": remote.completed,
+            "provider_failed": remote.failed,
+        }
+        return await self._later(batch, error=why, **seen)
+
+    def _is_past_grace(self, age: float | None) -> bool:
+        return age is not None and age > self._settings.grace_seconds
+
     def _write_input(self, batch: Batch, path: Path) -> None:
-        with self._database.transaction() as connection, path.open("wb") as file:
-            file.writelines(outcomes.input_lines(connection, batch))
+        with (
+            self._database.transaction() as connection,
+            path.open("wb") as file,
+            closing(outcomes.input_lines(connection, batch)) as lines,
+        ):
+            file.writelines(lines)
 
     def _intend(self, batch: Batch) -> Batch | None:
         """Commit the intent, if the model's quota has room; else give the batch back to wait."""
@@ -178,14 +228,16 @@ class Steps:
         with self._database.transaction() as connection:
             limit = stated_limit(message)
             running = quotas.running_tokens(connection, batch.route) - batch.tokens
-            smaller = split_at(batch.tokens, batch.n_requests, limit) if running <= 0 else None
-            allowed = smaller or limit or running
-            if allowed > 0:
+            smaller = split_at(batch.tokens, limit, batch.polls) if running <= 0 else None
+            hopeless = smaller is not None and batch.n_requests == 1
+            if not hopeless and (allowed := smaller or limit or running) > 0:
                 quotas.learn(connection, batch.route, allowed)
             if smaller is None:
                 batch = batches.advance(connection, batch, Event.QUEUE_FULL, error=message)
                 batches.release(connection, batch, self._wait(batch), error=message)
-        if smaller is not None:
+        if hopeless:
+            self._settling.refused(batch, TOKEN_LIMIT, message)
+        elif smaller is not None:
             logger.info("batch %s is larger than the model's queue; it is packed anew in smaller ones", batch.id)
             self._settling.give_back(batch)
         return None
@@ -194,6 +246,17 @@ class Steps:
         if isinstance(error, RefusedError) and not _may_pass(error):
             return await self._end(self._settling.refused, batch, error.code or "refused", str(error))
         return await self._later(batch, error=str(error))
+
+    async def _cancel_if_orphaned(self, batch: Batch, provider: Provider, remote: RemoteBatch) -> None:
+        """Another engine has taken over in the middle of the call. If it has given the call up, nobody will find it."""
+
+        def read() -> tuple[UUID, str | None]:
+            with self._database.transaction() as connection:
+                return batches.current_mark(connection, batch.id)
+
+        mark, provider_id = await asyncio.to_thread(read)
+        if mark != batch.uid and provider_id != remote.id:
+            await self._cancel_extra(batch, provider, remote)
 
     async def _cancel_extra(self, batch: Batch, provider: Provider, remote: RemoteBatch) -> None:
         logger.error(
@@ -235,6 +298,14 @@ class Steps:
             self._settings.poll_max_seconds,
             random.random(),  # noqa: S311 - jitter
         )
+
+
+def _sweep(spool: Path) -> None:
+    """Remove what killed processes left behind; nothing is in transit for a day."""
+    for path in spool.iterdir():
+        with suppress(FileNotFoundError):  # another engine may sweep beside us
+            if time.time() - path.stat().st_mtime > _DAY:
+                path.unlink()
 
 
 def _may_pass(error: RefusedError) -> bool:

@@ -7,6 +7,7 @@ import html
 import time
 import warnings
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -196,7 +197,7 @@ class JobHandle:
             codes = None
             if only:
                 codes = [group.code for group in outcomes.error_groups(connection, self._job.id) if group.retryable]
-            again = jobs.retry(connection, self._job.id, codes)
+            again = jobs.retry(connection, self._job, reuse=self._spec.reuse, codes=codes)
         if again:
             self._ensure_engine(wake=True)
         return self
@@ -226,8 +227,10 @@ class JobHandle:
 
     def _join(self, frame: pd.DataFrame, numbers: npt.NDArray[np.int32], skipped: Sequence[str | None]) -> pd.DataFrame:
         endpoint = self._job.route.endpoint
-        with self._session.database.transaction() as connection:
-            settled = outcomes.settled(connection, self._job.id)
+        with (
+            self._session.database.transaction() as connection,
+            closing(outcomes.settled(connection, self._job.id)) as settled,
+        ):
             answers = columns.read_answers(settled, self._job.n_requests, self._spec, endpoint)
         return columns.fill(frame, answers, numbers, skipped, self._spec)
 

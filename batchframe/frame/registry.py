@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import pandas as pd
 
 from batchframe.errors import JobNotFoundError
@@ -21,6 +23,7 @@ def job(key: int | str) -> JobHandle:
         JobNotFoundError: there is none.
     """
     session = current()
+    key = key if isinstance(key, str) else operator.index(key)
     with session.database.transaction() as connection:
         found = stored.find(connection, key)
         if found is None:

@@ -32,7 +32,7 @@ class Session:
         """The provider new jobs go to."""
         from batchframe.providers.openai import provider_id  # imports the SDK, which takes 0.6 s
 
-        return provider_id(self.settings.openai_base_url)
+        return provider_id(self.settings)
 
     def require_key(self) -> None:
         """Raises:
@@ -57,7 +57,7 @@ class Session:
         return [OpenAIProvider(self.settings)]
 
     def _lines(self) -> list[tuple[str, str]]:
-        where = self.database.url.render_as_string(hide_password=True)
+        where = self.database.place
         state = where if self.settings.database_url else f"embedded Postgres in {self.settings.home}"
         with self.database.transaction() as connection:
             every = jobs.newest_first(connection)

@@ -87,14 +87,14 @@ def _specify(
     params: Mapping[str, Any],
 ) -> tuple[JobSpec, str]:
     for argument, value in {"model": model, "into": into}.items():
-        if not isinstance(value, str) or not value:
-            raise InputError(f"{argument}={value!r}: pass a text that is not empty.")
+        if not isinstance(value, str) or not value or not value.isprintable():
+            raise InputError(f"{argument}={value!r}: pass a text of printable characters that is not empty.")
     if not isinstance(prompt, str) and not (
         isinstance(prompt, list) and prompt and all(isinstance(message, Mapping) for message in prompt)
     ):
         raise InputError("The template is a text, or a list of messages such as {'role': 'user', 'content': '…'}.")
-    if name is not None and (not isinstance(name, str) or not name or name.isdecimal() or len(name) > 200):
-        raise InputError(f"name={name!r}: pass a text of 1 to 200 characters that is not a number, which is an id.")
+    if name is not None and not _is_name(name):
+        raise InputError(f"name={name!r}: pass 1 to 200 printable characters; not a number, which would be an id.")
     if missing not in ("skip", "raise", "render"):
         raise InputError(f"missing={missing!r}: choose 'skip', 'raise' or 'render'.")
     check_samples(samples)
@@ -112,6 +112,10 @@ def _specify(
         reuse=reuse,
     )
     return spec, path
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and not name.isdecimal()
 
 
 def _store(session: Session, table: pd.DataFrame, asked: Asked, spec: JobSpec, route: Route, name: str | None) -> Job:

@@ -37,9 +37,11 @@ _PARAMETERS = {
 }
 
 
-def provider_id(base_url: str) -> str:
-    """The id of the provider at this address."""
-    return f"openai:{base_url.rstrip('/')}"
+def provider_id(settings: Settings) -> str:
+    """The provider at this address, and the account where one is named: other accounts do not see its batches."""
+    address = httpx2.URL(settings.openai_base_url).copy_with(username=None, password=None)
+    account = [part for part in (settings.openai_organization, settings.openai_project) if part]
+    return "#".join([f"openai:{str(address).rstrip('/')}", *account])
 
 
 def parameters(endpoint: str) -> frozenset[str]:
@@ -56,7 +58,7 @@ class OpenAIProvider:
         """
         if settings.openai_api_key is None:
             raise ConfigurationError("No OpenAI API key. Set OPENAI_API_KEY, or pass bf.connect(api_key=…).")
-        self.id = provider_id(settings.openai_base_url)
+        self.id = provider_id(settings)
         self.limits = ProviderLimits(settings.batch_max_requests, settings.batch_max_bytes)
         self._client = openai.AsyncOpenAI(
             api_key=settings.openai_api_key.get_secret_value(),
@@ -119,13 +121,16 @@ class OpenAIProvider:
     async def fetch(self, file_id: str, to: Path) -> None:
         """Stream a result file to disk; the file is there whole or not at all."""
         part = to.with_suffix(".part")
-        with _errors("download the results"), part.open("wb") as file:
-            async with self._client.files.with_streaming_response.content(
-                file_id, timeout=_TRANSFER_TIMEOUT
-            ) as response:
-                async for block in response.iter_bytes(1 << 20):
-                    file.write(block)
-        part.replace(to)
+        try:
+            with _errors("download the results"), part.open("wb") as file:
+                async with self._client.files.with_streaming_response.content(
+                    file_id, timeout=_TRANSFER_TIMEOUT
+                ) as response:
+                    async for block in response.iter_bytes(1 << 20):
+                        file.write(block)
+            part.replace(to)
+        finally:
+            part.unlink(missing_ok=True)
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask a batch to stop; one that has ended already is returned as it is."""

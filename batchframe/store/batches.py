@@ -18,7 +18,9 @@ from batchframe.model import Batch, BatchState, Route
 _RETURNING = """
     RETURNING b.id, b.uid, b.job_id, b.provider, b.endpoint, b.model, b.state, b.n_requests, b.tokens, b.token,
         b.polls, b.input_file_id, b.provider_id, b.output_file_id, b.error_file_id, b.intent_at,
+        b.provider_completed + b.provider_failed AS n_answered,
         CAST(extract(epoch FROM clock_timestamp() - b.intent_at) AS float8) AS intent_age,
+        CAST(extract(epoch FROM clock_timestamp() - b.ended_at) AS float8) AS ended_age,
         (SELECT j.cancel_at IS NOT NULL FROM job j WHERE j.id = b.job_id) AS cancelled
 """
 
@@ -100,13 +102,18 @@ def advance(connection: Connection, batch: Batch, event: Event, **columns: Any) 
     """
     state = after(batch.state, event)
     columns = {"error": None, **columns}
-    changes = ["state = :to", "polls = 0", *_assignments(columns)]
+    # A refusal is no progress: the next wait goes on growing from where it was.
+    polls = "polls" if event in (Event.REFUSED, Event.QUEUE_FULL, Event.INTENT, Event.UPLOADED) else "0"
+    changes = ["state = :to", f"polls = {polls}", *_assignments(columns)]
     if event is Event.INTENT:
         changes += ["intent_at = clock_timestamp()"]
     if event in (Event.QUEUE_FULL, Event.REFUSED):
+        changes += ["provider_id = NULL"]
+    if state is BatchState.UPLOADED and event is not Event.UPLOADED:
         # A new mark: the next create call must not be answered by the listing of this one.
-        changes += ["uid = gen_random_uuid()", "provider_id = NULL", "intent_at = NULL"]
-    if event is Event.ABSENT:
+        changes += ["uid = gen_random_uuid()", "intent_at = NULL"]
+    if state is BatchState.PLANNED:
+        # A new file as well: an old one may be known to the provider from a batch that must not be taken for this.
         changes += ["uid = gen_random_uuid()", "input_file_id = NULL", "intent_at = NULL"]
     if event is Event.ENDED:
         changes += ["ended_at = now()"]
@@ -143,12 +150,18 @@ def give_back(connection: Connection, owner: UUID) -> None:
     )
 
 
+def current_mark(connection: Connection, batch_id: int) -> tuple[UUID, str | None]:
+    """The batch's uid and provider id as they are now, whoever holds it."""
+    row = connection.execute(text("SELECT uid, provider_id FROM batch WHERE id = :id"), {"id": batch_id}).one()
+    return row.uid, row.provider_id
+
+
 def wake_waiting(connection: Connection, route: Route) -> None:
     """A batch of the model has ended: those that wait for its tokens are due."""
     connection.execute(
         text("""
             UPDATE batch SET step_at = now()
-            WHERE provider = :provider AND model = :model AND state = 'uploaded' AND step_at > now()
+            WHERE provider = :provider AND model = :model AND state IN ('planned', 'uploaded') AND step_at > now()
         """),
         {"provider": route.provider, "model": route.model},
     )

@@ -6,7 +6,7 @@ bodies verbatim in both directions: a row is a join of bytes on the way in, a li
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import islice
 from typing import Any
 
@@ -31,8 +31,11 @@ def copy_in(connection: Connection, table: str, columns: str, rows: Iterable[byt
             copy.write(block)
 
 
-def copy_out(connection: Connection, query: str, values: tuple[object, ...]) -> Iterator[bytes]:
-    """Stream the rows of a query of one text column, each as its line with the newline."""
+def copy_out(connection: Connection, query: str, values: tuple[object, ...]) -> Generator[bytes, None, None]:
+    """Stream the rows of a query, each as its line with the newline.
+
+    Close the generator when it is not read to its end: while a COPY is open, not even a rollback gets through.
+    """
     with _cursor(connection).copy(f"COPY ({query}) TO STDOUT {_FORMAT}", values) as copy:
         for line in copy:
             yield bytes(line)

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import sqlalchemy
 from sqlalchemy import Connection, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from batchframe.errors import ConfigurationError, DatabaseError
 
 HEAD = "0001"
 """The newest migration; a test keeps it so. Known here, a database that is up to date opens without Alembic."""
+
+_UNUSABLE = (OperationalError, InternalError, InterfaceError, sqlalchemy.exc.TimeoutError, psycopg.OperationalError)
+"""What says that the server, not the statement, is at fault; COPY's own errors come unwrapped from psycopg."""
 
 _MIGRATION_LOCK = 0x62617463686672
 """Key of the advisory lock under which one process migrates and the others wait."""
@@ -57,8 +61,14 @@ class Database:
             self._engine.dispose()
             raise
 
+    @property
+    def place(self) -> str:
+        """The URL without anything secret, for people."""
+        shown = {name: "***" if "password" in name else value for name, value in self.url.query.items()}
+        return self.url.set(query=shown).render_as_string(hide_password=True)
+
     def __repr__(self) -> str:
-        return f"Database({self.url.render_as_string(hide_password=True)})"
+        return f"Database({self.place})"
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -70,18 +80,17 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except OperationalError as error:
+        except _UNUSABLE as error:
             raise self._unreachable(error) from None
 
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""
         self._engine.dispose()
 
-    def _unreachable(self, error: DBAPIError) -> DatabaseError:
+    def _unreachable(self, error: Exception) -> DatabaseError:
         # The driver's words name host and user, never the password.
-        said = " ".join(str(error.orig).split())
-        where = self.url.render_as_string(hide_password=True)
-        return DatabaseError(f"Postgres at {where} cannot be used: {said}. Check BATCHFRAME_DATABASE_URL.")
+        said = " ".join(str(getattr(error, "orig", error)).split())
+        return DatabaseError(f"Postgres at {self.place} cannot be used: {said}. Check BATCHFRAME_DATABASE_URL.")
 
     def _migrate(self) -> None:
         try:

@@ -26,7 +26,7 @@ def _job(row: Row[Any]) -> Job:
 
 def find(connection: Connection, key: int | str | UUID) -> Job | None:
     """The job of this id, name or digest."""
-    column = {int: "id", str: "name"}.get(type(key), "digest")
+    column = "name" if isinstance(key, str) else "digest" if isinstance(key, UUID) else "id"
     row = connection.execute(text(f"SELECT {_COLUMNS} FROM job WHERE {column} = :key"), {"key": key}).first()
     return _job(row) if row else None
 
@@ -139,17 +139,20 @@ def cancel(connection: Connection, job_id: int) -> None:
     )
 
 
-def retry(connection: Connection, job_id: int, codes: Iterable[str] | None = None) -> int:
+def retry(connection: Connection, job: Job, *, reuse: bool, codes: Iterable[str] | None = None) -> int:
     """Ask failed and cancelled requests again: their final outcomes become steps on the way.
 
     Args:
+        reuse: whether answers to the same requests in other jobs count; they may have come since.
         codes: only those whose outcome has one of these codes; None: all.
 
     Returns:
         How many requests are asked again.
     """
-    connection.execute(text("SELECT 1 FROM job WHERE id = :job FOR UPDATE"), {"job": job_id})
-    counts = connection.execute(
+    if reuse:
+        loans.lock_route(connection, job.route)
+    connection.execute(text("SELECT 1 FROM job WHERE id = :job FOR UPDATE"), {"job": job.id})
+    opened = connection.execute(
         text("""
             WITH again AS (
                 UPDATE outcome SET final = false, retry_at = now(), tries = 0
@@ -158,9 +161,9 @@ def retry(connection: Connection, job_id: int, codes: Iterable[str] | None = Non
             )
             SELECT count(*) AS n, count(*) FILTER (WHERE code = 'cancelled') AS cancelled FROM again
         """),
-        {"job": job_id, "all": codes is None, "codes": list(codes or ())},
+        {"job": job.id, "all": codes is None, "codes": list(codes or ())},
     ).one()
-    if counts.n:
+    if opened.n:
         connection.execute(
             text("""
                 UPDATE job
@@ -168,6 +171,8 @@ def retry(connection: Connection, job_id: int, codes: Iterable[str] | None = Non
                     step_at = now(), closed_at = NULL, cancel_at = NULL
                 WHERE id = :job
             """),
-            {"job": job_id, "failed": counts.n - counts.cancelled, "cancelled": counts.cancelled},
+            {"job": job.id, "failed": opened.n - opened.cancelled, "cancelled": opened.cancelled},
         )
-    return int(counts.n)
+        if reuse:
+            loans.take(connection, job.id, job.route)
+    return int(opened.n)

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from batchframe.core.results import NOT_RUN
 from batchframe.model import Route
 from batchframe.store import counts
 
-_TAKE_OVER = """
-    INSERT INTO outcome (job_id, row_no, attempt_no, final, ok, tries, status, body)
-    SELECT :job, {row_no}, 0, true, true, 0, o.status, o.body
+_OPEN = """
+    r.job_id = :job
+    AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.job_id = r.job_id AND o.row_no = r.row_no AND o.final)
 """
+"""Requests of a job that have no final outcome."""
+
+_NEXT_ATTEMPT = """
+    (SELECT COALESCE(max(o.attempt_no) + 1, 0) FROM outcome o WHERE o.job_id = :job AND o.row_no = {row_no})
+"""
+"""An answer taken over counts as an attempt that never ran here: 0 tries."""
 
 
 def lock_route(connection: Connection, route: Route) -> None:
@@ -26,12 +33,16 @@ def lock_route(connection: Connection, route: Route) -> None:
 
 
 def take(connection: Connection, job_id: int, route: Route) -> None:
-    """Take over the answers that exist and note the loans, for a job just written under `lock_route`."""
+    """Take over the answers that exist and note the loans.
+
+    For a job that was just written, or whose failed requests were just opened again, under `lock_route`; no request
+    of it may be in a batch.
+    """
     values = {"job": job_id, "provider": route.provider, "endpoint": route.endpoint, "model": route.model}
     others = connection.execute(
         text("""
             SELECT 1 FROM job
-            WHERE provider = :provider AND endpoint = :endpoint AND model = :model AND id < :job AND n_requests > 0
+            WHERE provider = :provider AND endpoint = :endpoint AND model = :model AND id <> :job AND n_requests > 0
             LIMIT 1
         """),
         values,
@@ -39,37 +50,37 @@ def take(connection: Connection, job_id: int, route: Route) -> None:
     if others is None:
         return
     taken = connection.execute(
-        text(
-            _TAKE_OVER.format(row_no="r.row_no")
-            + """
+        text(f"""
+            INSERT INTO outcome (job_id, row_no, attempt_no, final, ok, tries, status, body)
+            SELECT :job, r.row_no, {_NEXT_ATTEMPT.format(row_no="r.row_no")}, true, true, 0, a.status, a.body
             FROM request r
             CROSS JOIN LATERAL (
                 SELECT o.status, o.body
                 FROM request p JOIN outcome o ON o.job_id = p.job_id AND o.row_no = p.row_no
-                WHERE p.hash = r.hash AND p.job_id < r.job_id AND o.final AND o.ok
+                WHERE p.hash = r.hash AND p.job_id <> r.job_id AND o.final AND o.ok
                 LIMIT 1
-            ) o
-            WHERE r.job_id = :job
-            """
-        ),
+            ) a
+            WHERE {_OPEN}
+        """),
         values,
     ).rowcount
+    # A lender that waits for another job itself is passed over for that one, so no two jobs wait for each other.
     connection.execute(
-        text("""
+        text(f"""
             INSERT INTO loan (job_id, row_no, lender_job_id, lender_row_no)
             SELECT r.job_id, r.row_no, l.job_id, l.row_no
             FROM request r
             CROSS JOIN LATERAL (
                 SELECT p.job_id, p.row_no
                 FROM request p JOIN job j ON j.id = p.job_id AND j.closed_at IS NULL AND j.cancel_at IS NULL
-                WHERE p.hash = r.hash AND p.job_id < r.job_id
+                WHERE p.hash = r.hash AND p.job_id <> r.job_id
                   AND NOT EXISTS (
                       SELECT 1 FROM outcome o WHERE o.job_id = p.job_id AND o.row_no = p.row_no AND o.final
                   )
+                  AND NOT EXISTS (SELECT 1 FROM loan w WHERE w.job_id = p.job_id AND w.row_no = p.row_no)
                 LIMIT 1
             ) l
-            WHERE r.job_id = :job
-              AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.job_id = r.job_id AND o.row_no = r.row_no)
+            WHERE {_OPEN}
         """),
         values,
     )
@@ -78,35 +89,38 @@ def take(connection: Connection, job_id: int, route: Route) -> None:
 
 def settle(connection: Connection, job_id: int) -> None:
     """End the job's loans whose lender has come to an end: take the answer over, or let the request be asked."""
-    values = {"job": job_id}
     taken = connection.execute(
-        text(
-            _TAKE_OVER.format(row_no="l.row_no")
-            + """
-            FROM loan l JOIN outcome o ON o.job_id = l.lender_job_id AND o.row_no = l.lender_row_no AND o.final
-            WHERE l.job_id = :job AND o.ok
-            """
-        ),
-        values,
-    ).rowcount
-    connection.execute(
-        text("""
-            INSERT INTO outcome (job_id, row_no, attempt_no, final, ok, tries, code, message, retry_at)
-            SELECT l.job_id, l.row_no, 0, false, false, 0, 'not_run', 'The job it waited for has no answer.', now()
-            FROM loan l
-            LEFT JOIN outcome o ON o.job_id = l.lender_job_id AND o.row_no = l.lender_row_no AND o.final
-            LEFT JOIN job j ON j.id = l.lender_job_id
-            WHERE l.job_id = :job
-              AND (o.job_id IS NOT NULL AND NOT o.ok
-                   OR o.job_id IS NULL AND (j.id IS NULL OR j.closed_at IS NOT NULL))
+        text(f"""
+            WITH ended AS (
+                DELETE FROM loan l
+                WHERE l.job_id = :job AND (
+                    EXISTS (
+                        SELECT 1 FROM outcome o
+                        WHERE o.job_id = l.lender_job_id AND o.row_no = l.lender_row_no AND o.final
+                    )
+                    OR NOT EXISTS (SELECT 1 FROM job j WHERE j.id = l.lender_job_id AND j.closed_at IS NULL)
+                )
+                RETURNING l.row_no, l.lender_job_id, l.lender_row_no
+            ),
+            answered AS (
+                SELECT e.row_no, {_NEXT_ATTEMPT.format(row_no="e.row_no")} AS attempt_no, COALESCE(a.ok, false) AS ok,
+                    a.status, a.body
+                FROM ended e
+                LEFT JOIN outcome a
+                    ON a.job_id = e.lender_job_id AND a.row_no = e.lender_row_no AND a.final AND a.ok
+            ),
+            written AS (
+                INSERT INTO outcome
+                    (job_id, row_no, attempt_no, final, ok, tries, status, body, code, message, retry_at)
+                SELECT :job, row_no, attempt_no, ok, ok, 0, status, body, CASE WHEN NOT ok THEN '{NOT_RUN}' END,
+                    CASE WHEN NOT ok THEN 'The job it waited for has no answer.' END, CASE WHEN NOT ok THEN now() END
+                FROM answered
+                WHERE ok OR attempt_no = 0 -- a request that was open before is due by its own last outcome
+                RETURNING ok
+            )
+            SELECT count(*) FILTER (WHERE ok) FROM written
         """),
-        values,
-    )
-    connection.execute(
-        text("""
-            DELETE FROM loan l USING outcome o
-            WHERE l.job_id = :job AND o.job_id = l.job_id AND o.row_no = l.row_no
-        """),
-        values,
-    )
-    counts.add(connection, job_id, ok=taken, reused=taken)
+        {"job": job_id},
+    ).scalar_one()
+    if taken:
+        counts.add(connection, job_id, ok=taken, reused=taken)

@@ -7,7 +7,8 @@ batch: an outcome is there once, or not at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,8 +24,8 @@ from batchframe.store.copying import DELIMITER, copy_in, copy_out
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
-def input_lines(connection: Connection, batch: Batch) -> Iterator[bytes]:
-    """The lines of the batch's input file, in the order of their row numbers."""
+def input_lines(connection: Connection, batch: Batch) -> Generator[bytes, None, None]:
+    """The lines of the batch's input file, in the order of their row numbers; close it when not read to its end."""
     return copy_out(
         connection,
         # The numbers are sorted before the bodies are fetched: sorting whole rows would go through the disk.
@@ -91,7 +92,13 @@ def record(connection: Connection, batch: Batch, outcomes: Iterable[Outcome]) ->
     )
     counts.add(connection, batch.job_id, ok=n_ok, failed=n_failed, cancelled=n_cancelled)
     connection.execute(
-        text("UPDATE job SET step_at = now() WHERE id IN (SELECT job_id FROM loan WHERE lender_job_id = :job)"),
+        # A borrower that is locked is being planned or written at this moment; it looks again by itself.
+        text("""
+            UPDATE job SET step_at = now() WHERE id IN (
+                SELECT id FROM job WHERE id IN (SELECT job_id FROM loan WHERE lender_job_id = :job)
+                ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+            )
+        """),
         {"job": batch.job_id},
     )
 
@@ -136,8 +143,8 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     body: bytes | None
 
 
-def settled(connection: Connection, job_id: int) -> Iterator[Settled]:
-    """The final outcomes of a job, streamed in no particular order."""
+def settled(connection: Connection, job_id: int) -> Generator[Settled, None, None]:
+    """The final outcomes of a job, streamed in no particular order; close it when it is not read to its end."""
     lines = copy_out(
         connection,
         """
@@ -146,11 +153,12 @@ def settled(connection: Connection, job_id: int) -> Iterator[Settled]:
         """,
         (job_id,),
     )
-    for line in lines:
-        row_no, ok, answered, code, message, body = line[:-1].split(DELIMITER, 5)
-        yield Settled(
-            int(row_no), ok == b"t", answered == b"t", code.decode() or None, message.decode() or None, body or None
-        )
+    with closing(lines):
+        for line in lines:
+            row_no, ok, answered, code, message, body = line[:-1].split(DELIMITER, 5)
+            yield Settled(
+                int(row_no), ok == b"t", answered == b"t", code.decode() or None, message.decode() or None, body or None
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +200,7 @@ def usage(connection: Connection, job_id: int) -> tuple[int, Usage]:
     row = connection.execute(
         text("""
             SELECT count(*) AS n, sum(input_tokens) AS input, sum(cached_tokens) AS cached, sum(output_tokens) AS output
-            FROM outcome WHERE job_id = :job AND attempt_no > 0 AND status BETWEEN 200 AND 299
+            FROM outcome WHERE job_id = :job AND tries > 0 AND status BETWEEN 200 AND 299
         """),
         {"job": job_id},
     ).one()

@@ -34,8 +34,13 @@ _OPEN_ROWS = """
           SELECT 1 FROM attempt a
           WHERE a.job_id = o.job_id AND a.row_no = o.row_no AND a.attempt_no > o.attempt_no
       )
+      AND NOT EXISTS (
+          SELECT 1 FROM outcome n
+          WHERE n.job_id = o.job_id AND n.row_no = o.row_no AND n.attempt_no > o.attempt_no
+      )
+      AND NOT EXISTS (SELECT 1 FROM loan l WHERE l.job_id = o.job_id AND l.row_no = o.row_no)
 """
-"""Rows whose last attempt left them open and that no newer attempt has taken up."""
+"""Rows whose last attempt left them open, that no newer attempt has taken up and that wait for no other job."""
 
 
 class Step(enum.Enum):

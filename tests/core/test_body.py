@@ -1,6 +1,7 @@
 """Request bodies."""
 
 import json
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -50,6 +51,13 @@ def test_a_value_json_cannot_express_is_named() -> None:
     """Better an error with the parameter's name than a TypeError from a codec."""
     with pytest.raises(ParameterError, match=r"extra\.x"):
         BodyTemplate({"extra": {"x": object()}})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), Decimal("0.5"), b"x", {"a", "b"}, object()])
+def test_a_value_that_would_change_its_meaning_is_refused(value: object) -> None:
+    """NaN would go out as null, a set in another order after each restart, which is another request."""
+    with pytest.raises(ParameterError, match=r"^p: .* has no JSON form"):
+        BodyTemplate({"p": value})
 
 
 def test_lone_surrogates_are_escaped() -> None:

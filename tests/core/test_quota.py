@@ -16,12 +16,13 @@ def test_the_limit_is_read_out_of_the_refusal() -> None:
 
 def test_a_batch_that_can_never_fit_is_split() -> None:
     """Waiting for room that will never be there would wait for ever."""
-    assert split_at(5_000_000, 100, 2_000_000) == 2_000_000
-    assert split_at(1_900_000, 100, 2_000_000) == 950_000
-    assert split_at(100, 10, None) == 50
+    assert split_at(5_000_000, 2_000_000, waits=0) == 2_000_000
+    assert split_at(1_900_000, 2_000_000, waits=5) == 950_000
+    assert split_at(100, None, waits=5) == 50
 
 
 def test_a_batch_that_should_fit_waits() -> None:
-    """Others of the organisation may fill the queue; splitting would not help. One request cannot be split."""
-    assert split_at(100_000, 100, 2_000_000) is None
-    assert split_at(5_000_000, 1, 2_000_000) is None
+    """Others of the organisation may fill the queue: to split at once would end in thousands of small batches."""
+    assert split_at(100_000, 2_000_000, waits=50) is None
+    assert split_at(1_900_000, 2_000_000, waits=0) is None
+    assert split_at(5_000_000, None, waits=0) is None

@@ -104,6 +104,24 @@ def test_any_answer_survives_as_text_without_control_characters(content: str) ->
     assert min(outcome.body or b"") >= 32
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"custom_id":"a","response":{"status_code":70000,"body":{}}}',
+        b'{"custom_id":"a","response":{"status_code":200,"body":' + b"[" * 3000 + b"]" * 3000 + b"}}",
+        b'{"custom_id":"a","response":{"status_code":200,"body":{\t"choices":' + b"9" * 5000 + b"}}}",
+        b'{"custom_id":"a","response":{"status_code":200,"body":{"choices":[],"usage":{"prompt_tokens":3000000000}}}}',
+    ],
+)
+def test_no_line_is_poison(raw: bytes) -> None:
+    """One strange line must not hold up the 49,999 others of its batch."""
+    found = decode_line(raw)
+    if found is not None:
+        outcome = judge(found, ROW, 0, RULES)
+        assert outcome.final
+        assert outcome.usage.input < 2**31
+
+
 def test_white_space_between_tokens_does_not_reach_the_store() -> None:
     """A pretty-printing server writes tabs and carriage returns."""
     raw = b'{"custom_id":"bf-7-3-1","response":{"status_code":200,\t"body":\t{"choices":\r[]}}}'
@@ -137,6 +155,12 @@ def test_a_failure_that_names_no_line_uses_up_a_try_of_every_row() -> None:
     """Otherwise the same file would be sent for ever."""
     outcomes = ended([(None, "invalid_request", "no")])
     assert {(outcome.final, outcome.tries, outcome.code) for outcome in outcomes} == {(False, 1, "invalid_request")}
+
+
+@pytest.mark.parametrize("line", [0, 5, -1, 10**9])
+def test_a_line_that_is_not_in_the_file_blames_nobody(line: int) -> None:
+    """Taken at its word it would leave every row innocent, and the batch would come back without end."""
+    assert {outcome.tries for outcome in ended([(line, "invalid_json_line", "bad")])} == {1}
 
 
 def test_a_model_that_is_not_there_ends_every_row_at_once() -> None:

@@ -1,11 +1,15 @@
 """The create call, the one that spends money: whatever becomes of its answer, one batch and one payment."""
 
+import asyncio
 from collections.abc import Callable
 
 import pandas as pd
 import pytest
+from sqlalchemy import text
 
 import batchframe as bf
+from batchframe.providers.base import RemoteBatch
+from batchframe.providers.openai import OpenAIProvider
 from batchframe.simulator import Simulator
 from tests.judging import paid_once
 
@@ -113,6 +117,49 @@ def test_calls_that_cost_nothing_are_simply_repeated(
     simulator.faults.on(operation, kind, status=503, times=2)
     assert all_right(twenty.llm.batch("{text}", model="m").wait(30, progress=False))
     assert paid_once(simulator, 20)
+
+
+def test_a_call_that_was_refused_and_then_lost_is_not_taken_for_the_refused_one(
+    connect: Callable[..., bf.Session], simulator: Simulator
+) -> None:
+    """On a server without metadata only the file tells batches apart, so a new call has a new file."""
+    connect(batch_max_requests=10)
+    simulator.settings.strip_metadata = True
+    simulator.settings.enqueued_tokens = 500
+    simulator.settings.duration = 0.3
+    simulator.settings.list_lag = 0.3
+    simulator.faults.on("batches.create", "reset_after", skip=2, times=3)
+    frame = pd.DataFrame({"text": [f"{n} " + "word " * 25 for n in range(40)]})
+    assert frame.llm.batch("{text}", model="m").wait(60, progress=False)["response"].tolist() == frame["text"].tolist()
+    assert paid_once(simulator, 40)
+
+
+def test_a_call_sent_by_an_engine_that_was_thought_dead_is_cancelled(
+    session: bf.Session, simulator: Simulator, twenty: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one window no client can close: what lands from it is at least found and stopped."""
+    original = OpenAIProvider.create
+    handed_over = asyncio.Event()
+
+    async def frozen(self: OpenAIProvider, input_file_id: str, endpoint: str, mark: str) -> RemoteBatch:
+        if not handed_over.is_set():
+            handed_over.set()
+            with session.database.transaction() as connection:
+                # What another engine does in the meantime: takes over, finds nothing, gives the call up.
+                connection.execute(
+                    text("UPDATE batch SET token = token + 1, uid = gen_random_uuid(), state = 'planned'")
+                )
+                connection.execute(text("UPDATE batch SET owner = NULL, lease_until = NULL, input_file_id = NULL"))
+            simulator.settings.duration = 3600
+            try:
+                return await original(self, input_file_id, endpoint, mark)
+            finally:
+                simulator.settings.duration = 0
+        return await original(self, input_file_id, endpoint, mark)
+
+    monkeypatch.setattr(OpenAIProvider, "create", frozen)
+    assert all_right(twenty.llm.batch("{text}", model="m").wait(30, progress=False))
+    simulator.wait_for(lambda seen: seen.ledger.calls["batches.cancel"] == 1)
 
 
 def test_another_process_adopts_what_a_dead_one_was_creating(

@@ -50,6 +50,15 @@ def test_a_batch_larger_than_the_queue_is_split(session: bf.Session, simulator: 
     assert paid_once(simulator, 60)
 
 
+def test_a_request_larger_than_the_queue_fails_with_the_reason(session: bf.Session, simulator: Simulator) -> None:
+    """It can neither wait nor be split."""
+    simulator.settings.enqueued_tokens = 500
+    frame = pd.DataFrame({"text": ["small", "word " * 5000]})
+    filled = frame.llm.batch("{text}", model="m").wait(60, progress=False)
+    assert filled["response__status"].tolist() == ["ok", "failed"]
+    assert filled["response__error"][1].startswith("token_limit_exceeded: ")
+
+
 def test_a_queue_refused_at_the_create_call_is_waited_for(
     connect: Callable[..., bf.Session], simulator: Simulator
 ) -> None:

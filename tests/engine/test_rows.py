@@ -102,7 +102,7 @@ def test_a_result_file_that_is_gone_is_reported_not_paid_again(
     assert right(job.retry().wait(30, progress=False)) == 20
 
 
-@pytest.mark.parametrize("kind", ["truncate"])
+@pytest.mark.parametrize("kind", ["truncate", "truncate_clean", "corrupt"])
 def test_a_download_that_breaks_off_is_fetched_again(
     session: bf.Session, simulator: Simulator, twenty: pd.DataFrame, kind: str
 ) -> None:
@@ -110,6 +110,35 @@ def test_a_download_that_breaks_off_is_fetched_again(
     simulator.faults.on("files.content", kind, after_bytes=700, times=2)
     assert right(twenty.llm.batch("{text}", model="m").wait(30, progress=False)) == 20
     assert paid_once(simulator, 20)
+
+
+def test_a_404_that_passes_costs_nothing(session: bf.Session, simulator: Simulator, twenty: pd.DataFrame) -> None:
+    """A blip of the file store must not turn paid answers into failures."""
+    simulator.faults.on("files.content", "status", status=404, times=4)
+    assert right(twenty.llm.batch("{text}", model="m").wait(30, progress=False)) == 20
+    assert paid_once(simulator, 20)
+
+
+def test_a_batch_the_provider_no_longer_knows_ends_its_rows(
+    session: bf.Session, simulator: Simulator, twenty: pd.DataFrame
+) -> None:
+    """Neither waited for without end nor paid again by itself."""
+    simulator.settings.duration = 3600
+    simulator.faults.on("batches.retrieve", "status", status=404, times=None)
+    frame = twenty.llm.batch("{text}", model="m").wait(30, progress=False)
+    assert frame["response__error"].str.startswith("result_gone: ").all()
+    assert len(simulator.batches) == 1
+
+
+def test_a_line_number_that_is_not_in_the_file_does_not_loop(
+    session: bf.Session, simulator: Simulator, twenty: pd.DataFrame
+) -> None:
+    """Five tries, then the reason; not thousands of batches."""
+    errors = [{"code": "invalid_json_line", "line": 21, "message": "m", "param": None}]
+    simulator.faults.batch(times=None, validation_errors=errors)
+    frame = twenty.llm.batch("{text}", model="m").wait(30, progress=False)
+    assert set(frame["response__status"]) == {"failed"}
+    assert len(simulator.batches) == 5
 
 
 def test_an_unknown_status_is_still_running(session: bf.Session, simulator: Simulator, twenty: pd.DataFrame) -> None:

@@ -254,6 +254,40 @@ def test_retry_asks_failed_rows_again_and_only_them(
     assert paid_once(simulator, 10)
 
 
+def test_retry_looks_at_other_jobs_first(session: bf.Session, simulator: Simulator, frame: pd.DataFrame) -> None:
+    """What another job has answered, or is asking, since is not paid for again."""
+    simulator.settings.duration = 3600
+    first = frame.llm.batch("{text}", model="m", into="a")
+    simulator.wait_for(lambda seen: seen.batches and seen.batches[0].status == "in_progress")
+    second = frame.llm.batch("{text}", model="m", into="b")
+    second.cancel().wait(30, progress=False)
+    second.retry()
+    simulator.settings.duration = 0
+    assert second.wait(30, progress=False)["b"].tolist() == frame["text"].tolist()
+    first.wait(30, progress=False)
+    assert paid_once(simulator, 10)
+    assert (first.usage().requests, second.usage().requests) == (10, 0)
+    assert second.progress().reused == 10
+
+
+def test_a_ctrl_c_while_answers_are_read_leaves_the_connection_usable(
+    session: bf.Session, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open COPY would block even the rollback, and with it the kernel."""
+    job = frame.llm.batch("{text}", model="m")
+    job.wait(30, progress=False)
+
+    def interrupted(settled: Any, *_: object) -> None:
+        next(settled)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("batchframe.frame.columns.read_answers", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            job.frame()
+    assert job.frame()["response"].tolist() == frame["text"].tolist()
+
+
 def test_usage_is_the_providers_own_count(session: bf.Session, simulator: Simulator, frame: pd.DataFrame) -> None:
     """What it says was used is what the ledger says was billed."""
     job = frame.llm.batch("{text}", model="gpt-5-mini")

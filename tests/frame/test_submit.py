@@ -1,6 +1,7 @@
 """Submitting: bad input is refused before anything is stored or sent; the same call is the same job."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -27,6 +28,10 @@ FRAME = pd.DataFrame({"subject": ["a", "b"], "body": ["c", "d"]})
         ({"model": ""}, bf.InputError, "model=''"),
         ({"into": ""}, bf.InputError, "into=''"),
         ({"name": "12"}, bf.InputError, "not a number"),
+        ({"name": "a\x00b"}, bf.InputError, "printable"),
+        ({"model": "a\ud800"}, bf.InputError, "printable"),
+        ({"temperature": float("nan")}, bf.ParameterError, "temperature: nan"),
+        ({"stop": {"a", "b"}}, bf.ParameterError, "stop"),
         ({"missing": "drop"}, bf.InputError, "'skip', 'raise' or 'render'"),
         ({"samples": 0}, bf.InputError, "samples=0"),
         ({"samples": True}, bf.InputError, "samples=True"),
@@ -74,6 +79,14 @@ def test_no_api_key_is_said_before_anything_is_stored(
     with pytest.raises(bf.ConfigurationError, match="OPENAI_API_KEY"):
         FRAME.llm.batch("{subject}", model="m")
     assert len(bf.jobs()) == 0
+
+
+def test_a_home_that_cannot_be_written_to_is_said(connect: Callable[..., bf.Session], tmp_path: Path) -> None:
+    """Not a thread that never gets ready."""
+    (tmp_path / "file").write_text("")
+    connect(home=tmp_path / "file" / "home")
+    with pytest.raises(bf.ConfigurationError, match="BATCHFRAME_HOME"):
+        FRAME.llm.batch("{subject}", model="m")
 
 
 def test_a_refused_key_is_said_before_anything_is_stored(

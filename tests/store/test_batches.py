@@ -87,14 +87,19 @@ def test_a_move_from_a_state_it_is_no_longer_in_is_refused(database: Database, j
 
 def test_the_mark_is_new_for_every_create_call(database: Database, job_id: int) -> None:
     """A list that still shows the refused or given-up call must not answer for the next one."""
-    for event, state in [(Event.REFUSED, "creating"), (Event.QUEUE_FULL, "submitted"), (Event.ABSENT, "unsure")]:
+    for event, state, file in [
+        (Event.REFUSED, "creating", "f"),
+        (Event.QUEUE_FULL, "creating", "f"),
+        (Event.QUEUE_FULL, "submitted", None),
+        (Event.ABSENT, "unsure", None),
+    ]:
         insert(database, job_id, state=state, input_file_id="f", provider_id="b")
         (batch,) = claim(database)
         with database.transaction() as connection:
             moved = batches.advance(connection, batch, event)
         assert moved.uid != batch.uid
         assert moved.intent_at is None
-        assert moved.input_file_id == (None if event is Event.ABSENT else "f")
+        assert moved.input_file_id == file, "a file the provider made a batch of may be taken for the next one"
 
 
 def test_a_released_batch_is_due_only_after_its_wait(database: Database, job_id: int) -> None:

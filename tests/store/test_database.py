@@ -70,6 +70,14 @@ def test_a_transaction_is_all_or_nothing(database: Database) -> None:
         assert connection.execute(text("SELECT count(*) FROM quota")).scalar() == 0
 
 
+def test_a_password_is_never_shown(database_url: str) -> None:
+    """In the URL's query it hides from the usual masking."""
+    separator = "&" if "?" in database_url else "?"
+    database = Database(f"{database_url}{separator}password=canary")
+    assert "canary" not in repr(database) + database.place
+    database.close()
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "nonsense canary", "mysql://me:canary@host/x"])
 def test_what_is_no_postgres_url_is_said_without_repeating_it(url: str) -> None:
     """A URL may hold a password, also one that is mistyped."""
