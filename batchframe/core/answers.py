@@ -113,7 +113,7 @@ def _settle(text: str | None, refusal: str | None, stopped: str | None, usage: U
 class _Message(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
-    tool_calls: msgspec.Raw | None = None
+    tool_calls: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Choice(msgspec.Struct):
@@ -136,7 +136,7 @@ def _read_chat(body: bytes) -> Answer:
         return Answer(code="empty_answer", problem="No answer: the response holds no choice.", usage=usage)
     choice = chat.choices[0]
     text = choice.message.content
-    calls = bytes(choice.message.tool_calls or b"null")
+    calls = bytes(choice.message.tool_calls)
     if not text and calls not in (b"null", b"[]"):
         text = calls.decode("utf-8", "replace")
     return _settle(text, choice.message.refusal, choice.finish_reason, usage)

@@ -137,16 +137,16 @@ class Engine:
     async def _plan(self) -> None:
         """Plan every due job as far as it goes."""
         try:
-            for job_id in await asyncio.to_thread(self._due_jobs):
-                await self._plan_job(job_id)
+            for job_id, provider in await asyncio.to_thread(self._due_jobs):
+                await self._plan_job(job_id, self._providers[provider].limits)
         except DatabaseError as error:
             logger.warning("%s Trying again.", error)
 
-    async def _plan_job(self, job_id: int) -> None:
+    async def _plan_job(self, job_id: int, limits: Limits) -> None:
         try:
             step = planning.Step.PLANNED
             while step is planning.Step.PLANNED:
-                step = await asyncio.to_thread(self._plan_step, job_id, self._limits())
+                step = await asyncio.to_thread(self._plan_step, job_id, limits)
                 self._on_change()
                 if step is planning.Step.PLANNED:
                     self._woken.set()
@@ -158,16 +158,13 @@ class Engine:
     def _planned(self, _: asyncio.Task[None]) -> None:
         self._planning = None
 
-    def _due_jobs(self) -> list[int]:
+    def _due_jobs(self) -> list[tuple[int, str]]:
         with self._database.transaction() as connection:
             return planning.due_jobs(connection, list(self._providers), _JOBS_A_LOOK)
 
     def _plan_step(self, job_id: int, limits: Limits) -> planning.Step:
         with self._database.transaction() as connection:
             return planning.plan(connection, job_id, limits, self._settings.poll_max_seconds)
-
-    def _limits(self) -> Limits:
-        return Limits(self._settings.batch_max_requests, self._settings.batch_max_bytes)
 
     async def _keep_leases(self) -> None:
         """Renew what is held; stop all work when that has failed for so long that others may have taken over."""

@@ -33,6 +33,8 @@ _LOOKS_BEFORE_GONE = 3
 """How often, beside the grace period, a file or batch must be missing before it is taken for gone."""
 
 _DAY = 86_400.0
+_UPLOADS_AT_ONCE = 1
+"""One after the other: the first batch is at the provider, and at work, while the next is on its way."""
 
 TOKEN_LIMIT = "token_limit_exceeded"  # noqa: S105 - a provider's error code
 
@@ -51,6 +53,7 @@ class Steps:
             _sweep(self._spool)
         except OSError as error:
             raise ConfigurationError(f"BATCHFRAME_HOME={settings.home} cannot be written to: {error}.") from None
+        self._uploading = asyncio.Semaphore(_UPLOADS_AT_ONCE)
         self._steps: dict[BatchState, Callable[[Batch, Provider], Awaitable[Batch | None]]] = {
             BatchState.PLANNED: self._upload,
             BatchState.UPLOADED: self._create,
@@ -73,8 +76,9 @@ class Steps:
             return await self._end(self._settling.give_back, batch)
         path = self._spool / f"{batch.uid}.in.jsonl"
         try:
-            await asyncio.to_thread(self._write_input, batch, path)
-            file_id = await provider.upload(path, f"batchframe-{batch.uid}.jsonl")
+            async with self._uploading:
+                await asyncio.to_thread(self._write_input, batch, path)
+                file_id = await provider.upload(path, f"batchframe-{batch.uid}.jsonl")
         except ProviderError as error:
             return await self._refused_or_later(batch, error)
         finally:

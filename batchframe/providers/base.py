@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from batchframe.core.packing import Limits
+
 MARK = "batchframe"
 """The metadata key under which a batch carries its uid."""
 
@@ -55,19 +57,6 @@ class RemoteBatch:
     problems: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderLimits:
-    """What the provider takes in one batch and one line.
-
-    Attributes:
-        requests: lines of an input file.
-        n_bytes: encoded bytes of an input file.
-    """
-
-    requests: int
-    n_bytes: int
-
-
 class Provider(Protocol):
     """A Batch API."""
 
@@ -76,7 +65,7 @@ class Provider(Protocol):
         """Name and address, as in `openai:https://api.openai.com/v1`."""
 
     @property
-    def limits(self) -> ProviderLimits:
+    def limits(self) -> Limits:
         """What one batch may hold."""
 
     async def check(self) -> None:

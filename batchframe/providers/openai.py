@@ -18,12 +18,13 @@ from openai.types.chat import completion_create_params
 from openai.types.responses import response_create_params
 
 from batchframe.config import Settings
+from batchframe.core.packing import Limits
 from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
 from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
-from batchframe.providers.base import MARK, Phase, Problem, ProviderLimits, RemoteBatch
+from batchframe.providers.base import MARK, Phase, Problem, RemoteBatch
 
 _TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
-_TRANSFER_TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
+_TRANSFER_TIMEOUT = httpx2.Timeout(300.0, connect=5.0)
 _CLOCK_SLACK = timedelta(hours=2)
 """How far the provider's clock may be from the database's before a listing is cut too early."""
 
@@ -59,7 +60,7 @@ class OpenAIProvider:
         if settings.openai_api_key is None:
             raise ConfigurationError("No OpenAI API key. Set OPENAI_API_KEY, or pass bf.connect(api_key=…).")
         self.id = provider_id(settings)
-        self.limits = ProviderLimits(settings.batch_max_requests, settings.batch_max_bytes)
+        self.limits = Limits(settings.batch_max_requests, settings.batch_max_bytes)
         self._client = openai.AsyncOpenAI(
             api_key=settings.openai_api_key.get_secret_value(),
             base_url=settings.openai_base_url,

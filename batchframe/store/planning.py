@@ -58,17 +58,17 @@ class _Cursor:
     cancelled: bool
 
 
-def due_jobs(connection: Connection, providers: Sequence[str], limit: int) -> list[int]:
-    """Open jobs of these providers that planning should look at."""
+def due_jobs(connection: Connection, providers: Sequence[str], limit: int) -> list[tuple[int, str]]:
+    """Open jobs of these providers that planning should look at: id and provider."""
     rows = connection.execute(
         text("""
-            SELECT id FROM job
+            SELECT id, provider FROM job
             WHERE closed_at IS NULL AND provider = ANY(:providers) AND step_at <= now()
             ORDER BY step_at LIMIT :limit
         """),
         {"providers": list(providers), "limit": limit},
     )
-    return [row.id for row in rows]
+    return [(row.id, row.provider) for row in rows]
 
 
 def plan(connection: Connection, job_id: int, limits: Limits, loan_wait: float) -> Step:
