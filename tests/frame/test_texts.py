@@ -98,7 +98,7 @@ def test_every_dtype_reads_as_in_python(column: "pd.Series[Any]", expected: list
         (pd.NA, None),
         (pd.NaT, None),
         (np.float32("nan"), None),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "ns"), None),
         (Decimal("NaN"), None),
         ("", ""),
         ("nan", "nan"),
@@ -124,7 +124,7 @@ def test_every_dtype_reads_as_in_python(column: "pd.Series[Any]", expected: list
         (np.array([[1, 2], [3, 4]]), "[[1, 2], [3, 4]]"),
         (np.array([0.1, NAN], dtype="float32"), "[0.1, null]"),
         ([np.int64(1), np.bool_(True), Decimal("1.10"), dt.date(2024, 1, 31)], '[1, true, "1.10", "2024-01-31"]'),
-        ([np.datetime64("NaT"), Level.HIGH], '[null, "Level.HIGH"]'),
+        ([np.datetime64("NaT", "ns"), Level.HIGH], '[null, "Level.HIGH"]'),
     ],
     ids=repr,
 )
