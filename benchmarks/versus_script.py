@@ -2,8 +2,7 @@
 
 Each client is a process of its own, in turn with the others; the simulator is another process, Postgres a third. Time
 runs from the frame in hand to the filled column in hand. The embedded Postgres is started before, the database is new.
-The simulator answers as fast as it can: with a real provider, whose batches take minutes to hours, all three take
-as long as the provider does.
+The simulator answers as fast as it can, so that the clients' own work is what shows.
 """
 
 import argparse
