@@ -22,8 +22,8 @@ CANCELLED = "cancelled"
 INVALID_ANSWER = "invalid_answer"
 UNREADABLE = "unreadable_result"
 
-_PASSING_STATUSES = frozenset({408, 409, 429})
-_PASSING_CODES = frozenset({"batch_expired", "batch_cancelled", "request_timeout"})
+PASSING_STATUSES = frozenset({408, 409, 429})
+PASSING_CODES = frozenset({"batch_expired", "batch_cancelled", "request_timeout"})
 
 
 class _Response(msgspec.Struct):
@@ -126,7 +126,7 @@ def _judge(line: Line, attempt: Attempt, tries: int, rules: Rules) -> Outcome:
     if response is not None:
         body = compact(bytes(response.body))
         said = _error_in(body)
-        passing = response.status_code in _PASSING_STATUSES or response.status_code >= 500
+        passing = response.status_code in PASSING_STATUSES or response.status_code >= 500
         return failure(
             attempt,
             tries,
@@ -142,7 +142,7 @@ def _judge(line: Line, attempt: Attempt, tries: int, rules: Rules) -> Outcome:
         attempt,
         tries,
         rules,
-        passing=error.code in _PASSING_CODES or error.code is None,
+        passing=error.code in PASSING_CODES or error.code is None,
         code=error.code or "unknown",
         message=error.message or "The provider gave neither a response nor a reason.",
     )

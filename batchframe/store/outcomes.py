@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from batchframe.core.packing import LINE_SUFFIX
-from batchframe.core.results import CANCELLED
+from batchframe.core.results import CANCELLED, MISSING, PASSING_CODES, PASSING_STATUSES
 from batchframe.model import Attempt, Batch, Outcome, Usage
 from batchframe.store import counts
 from batchframe.store.copying import DELIMITER, copy_in, copy_out
@@ -172,9 +172,6 @@ class ErrorGroup:
     body: str
 
 
-PASSING = ("missing_result", "request_timeout", "batch_expired", "batch_cancelled", CANCELLED, "not_run")
-
-
 def error_groups(connection: Connection, job_id: int) -> list[ErrorGroup]:
     """The final failures of a job by code, the most frequent first."""
     rows = connection.execute(
@@ -182,7 +179,7 @@ def error_groups(connection: Connection, job_id: int) -> list[ErrorGroup]:
             SELECT g.code, g.n, g.retryable, o.message, r.body
             FROM (
                 SELECT code, count(*) AS n, min(row_no) AS row_no,
-                    bool_and(status IN (408, 409, 429) OR status >= 500 OR code = ANY(:passing)) AS retryable
+                    bool_and(status = ANY(:statuses) OR status >= 500 OR code = ANY(:codes)) AS retryable
                 FROM outcome WHERE job_id = :job AND final AND NOT ok
                 GROUP BY code
             ) g
@@ -190,7 +187,7 @@ def error_groups(connection: Connection, job_id: int) -> list[ErrorGroup]:
             JOIN request r ON r.job_id = :job AND r.row_no = g.row_no
             ORDER BY g.n DESC, g.code
         """),
-        {"job": job_id, "passing": list(PASSING)},
+        {"job": job_id, "statuses": list(PASSING_STATUSES), "codes": [*PASSING_CODES, MISSING, CANCELLED]},
     )
     return [ErrorGroup(row.code, row.n, bool(row.retryable), row.message or "", row.body) for row in rows]
 
