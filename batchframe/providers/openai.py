@@ -21,10 +21,12 @@ from batchframe.config import Settings
 from batchframe.core.packing import Limits
 from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
 from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
-from batchframe.providers.base import MARK, Phase, Problem, RemoteBatch
+from batchframe.providers.base import MARK, Phase, Problem, RemoteBatch, Reply
 
 _TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
 _TRANSFER_TIMEOUT = httpx2.Timeout(300.0, connect=5.0)
+_ANSWER_TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
+"""As long as the SDK waits for an answer by itself (facts §4): a reasoning model takes minutes."""
 _CLOCK_SLACK = timedelta(hours=2)
 """How far the provider's clock may be from the database's before a listing is cut too early."""
 
@@ -143,6 +145,20 @@ class OpenAIProvider:
                 return await self.poll(batch_id)
             raise
 
+    async def ask(self, endpoint: str, body: bytes) -> Reply:
+        """Ask one request in real time, at the full price. One HTTP request, never repeated inside."""
+        try:
+            with _errors("ask in real time", pass_on=openai.APIStatusError):
+                response = await self._client.post(
+                    endpoint.removeprefix("/v1"),
+                    content=body,
+                    cast_to=httpx2.Response,
+                    options={"headers": {"Content-Type": "application/json"}, "timeout": _ANSWER_TIMEOUT},
+                )
+        except openai.APIStatusError as error:
+            response = error.response
+        return Reply(response.status_code, response.content, _seconds(response.headers.get("retry-after")))
+
     async def close(self) -> None:
         """Close connections."""
         await self._client.close()
@@ -170,11 +186,25 @@ def _remote(batch: Batch) -> RemoteBatch:
     )
 
 
+def _seconds(header: str | None) -> float | None:
+    """A `retry-after` in seconds; its other form, a date, is not worth a clock."""
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None
+
+
 @contextmanager
-def _errors(action: str) -> Iterator[None]:
-    """Sort the SDK's exceptions by the one question that matters: can the call have had an effect?"""
+def _errors(action: str, *, pass_on: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """Sort the SDK's exceptions by the one question that matters: can the call have had an effect?
+
+    Args:
+        pass_on: what the caller sorts by itself.
+    """
     try:
         yield
+    except pass_on:
+        raise
     except openai.APIStatusError as error:
         raise _from_status(error, action) from None
     except openai.APIConnectionError as error:

@@ -7,21 +7,34 @@ that was thought dead, and wakes, changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
 from batchframe.core.states import Event, after
-from batchframe.model import Batch, BatchState, Route
+from batchframe.model import Attempt, Batch, BatchState, Mode, Paid, Route
 
-_RETURNING = """
-    RETURNING b.id, b.uid, b.job_id, b.provider, b.endpoint, b.model, b.state, b.n_requests, b.tokens, b.token,
-        b.polls, b.input_file_id, b.provider_id, b.output_file_id, b.error_file_id, b.intent_at,
+_STOPPED = """
+    (
+        SELECT j.cancel_at IS NOT NULL OR j.end_code IS NOT NULL
+            OR (j.late_at IS NOT NULL AND (b.mode = 'batch' OR j.at_deadline = 'give_up'))
+        FROM job j WHERE j.id = b.job_id
+    )
+"""
+"""Whether a batch is to stop."""
+
+_RETURNING = f"""
+    RETURNING b.id, b.uid, b.job_id, b.provider, b.endpoint, b.model, b.mode, b.root_id, b.state, b.n_requests,
+        b.tokens, b.reserved_usd, b.token, b.polls, b.input_file_id, b.provider_id, b.output_file_id, b.error_file_id,
+        b.intent_at,
         b.provider_completed + b.provider_failed AS n_answered,
         CAST(extract(epoch FROM clock_timestamp() - b.intent_at) AS float8) AS intent_age,
         CAST(extract(epoch FROM clock_timestamp() - b.ended_at) AS float8) AS ended_age,
-        (SELECT j.cancel_at IS NOT NULL FROM job j WHERE j.id = b.job_id) AS cancelled
+        {_STOPPED} AS stopped
 """
 
 _COLUMNS = frozenset(
@@ -33,14 +46,19 @@ _COLUMNS = frozenset(
         "provider_status",
         "provider_completed",
         "provider_failed",
+        "reserved_usd",
+        "n_paid",
+        "input_tokens",
+        "cached_tokens",
+        "output_tokens",
+        "cost_usd",
         "error",
     }
 )
 """What a move may write beside the state."""
 
-_STEP_AT = """
-    step_at = CASE WHEN NOT :seen AND (SELECT j.cancel_at IS NOT NULL FROM job j WHERE j.id = b.job_id)
-        THEN now() ELSE now() + make_interval(secs => :wait) END
+_STEP_AT = f"""
+    step_at = CASE WHEN NOT :seen AND {_STOPPED} THEN now() ELSE now() + make_interval(secs => :wait) END
 """
 
 
@@ -51,7 +69,8 @@ class LeaseLostError(Exception):
 def _batch(row: Row[Any]) -> Batch:
     fields = dict(row._mapping)
     route = Route(fields.pop("provider"), fields.pop("endpoint"), fields.pop("model"))
-    return Batch(route=route, state=BatchState(fields.pop("state")), **fields)
+    mode, state = Mode(fields.pop("mode")), BatchState(fields.pop("state"))
+    return Batch(route=route, mode=mode, state=state, **fields)
 
 
 def claim(connection: Connection, owner: UUID, providers: Sequence[str], lease: float, limit: int) -> list[Batch]:
@@ -80,6 +99,130 @@ def claim(connection: Connection, owner: UUID, providers: Sequence[str], lease: 
     return [_batch(row) for row in rows]
 
 
+def insert(
+    connection: Connection,
+    job_id: int,
+    route: Route,
+    attempts: Sequence[Attempt],
+    tokens: int,
+    *,
+    mode: Mode = Mode.BATCH,
+    root_id: int | None = None,
+) -> int:
+    """Make a batch of these attempts of one job; its id.
+
+    Args:
+        tokens: estimated input tokens of its requests.
+        root_id: the batch it is a part of.
+    """
+    batch_id = insert_empty(connection, job_id, route, len(attempts), tokens, mode=mode, root_id=root_id)
+    connection.execute(
+        text("""
+            INSERT INTO attempt (job_id, row_no, attempt_no, batch_id)
+            SELECT :job, row_no, attempt_no, :batch
+            FROM unnest(CAST(:rows AS integer[]), CAST(:attempts AS smallint[])) AS due(row_no, attempt_no)
+        """),
+        {
+            "job": job_id,
+            "batch": batch_id,
+            "rows": [attempt.row_no for attempt in attempts],
+            "attempts": [attempt.attempt_no for attempt in attempts],
+        },
+    )
+    return batch_id
+
+
+def insert_empty(
+    connection: Connection,
+    job_id: int,
+    route: Route,
+    n_requests: int,
+    tokens: int,
+    *,
+    mode: Mode = Mode.BATCH,
+    root_id: int | None = None,
+) -> int:
+    """Make a batch whose attempts the caller writes; its id."""
+    batch_id: int = connection.execute(
+        text("""
+            INSERT INTO batch (job_id, provider, endpoint, model, mode, root_id, n_requests, tokens)
+            VALUES (:job, :provider, :endpoint, :model, :mode, :root, :n, :tokens)
+            RETURNING id
+        """),
+        {
+            "job": job_id,
+            "provider": route.provider,
+            "endpoint": route.endpoint,
+            "model": route.model,
+            "mode": mode,
+            "root": root_id,
+            "n": n_requests,
+            "tokens": tokens,
+        },
+    ).scalar_one()
+    return batch_id
+
+
+def parts(connection: Connection, batch: Batch) -> int:
+    """How many batches the one it is a part of has been split into; 0 for one that is whole.
+
+    That one stays locked until the transaction ends, so that its parts, judged at once, keep the bound together.
+    """
+    if batch.root_id is None:
+        return 0
+    connection.execute(text("SELECT 1 FROM batch WHERE id = :root FOR UPDATE"), {"root": batch.root_id})
+    query = text("SELECT count(*) FROM batch WHERE root_id = :root")
+    return int(connection.execute(query, {"root": batch.root_id}).scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One batch of a job as its owner is shown it.
+
+    Attributes:
+        answered: rows the provider says it has worked off.
+        reserved_usd, cost_usd: what it was expected to cost, and what it did.
+        error: what keeps it from going on, or None.
+    """
+
+    id: int
+    mode: str
+    state: str
+    provider_id: str | None
+    n_requests: int
+    answered: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reserved_usd: Decimal | None
+    cost_usd: Decimal | None
+    created_at: datetime
+    ended_at: datetime | None
+    error: str | None
+
+
+def of_job(connection: Connection, job_id: int) -> list[Account]:
+    """The batches of a job, the oldest first."""
+    rows = connection.execute(
+        text("""
+            SELECT id, mode, state, provider_id, n_requests,
+                GREATEST(provider_completed + provider_failed, n_paid) AS answered, input_tokens, cached_tokens,
+                output_tokens, reserved_usd, cost_usd, created_at, ended_at, error
+            FROM batch WHERE job_id = :job ORDER BY id
+        """),
+        {"job": job_id},
+    )
+    return [Account(**row._mapping) for row in rows]
+
+
+def wake(connection: Connection, job_id: int) -> None:
+    """Make every open batch of a job due now: something has happened to the job."""
+    connection.execute(
+        text("UPDATE batch SET step_at = now() WHERE job_id = :job AND state NOT IN ('done', 'failed')"),
+        {"job": job_id},
+    )
+
+
 def renew(connection: Connection, owner: UUID, ids: Sequence[int], lease: float) -> int:
     """Renew the leases of the batches this engine holds; how many it still held."""
     return connection.execute(
@@ -105,7 +248,7 @@ def advance(connection: Connection, batch: Batch, event: Event, **columns: Any) 
     # A refusal is no progress: the next wait goes on growing from where it was.
     polls = "polls" if event in (Event.REFUSED, Event.QUEUE_FULL, Event.INTENT, Event.UPLOADED) else "0"
     changes = ["state = :to", f"polls = {polls}", *_assignments(columns)]
-    if event is Event.INTENT:
+    if event in (Event.INTENT, Event.ASKED):
         changes += ["intent_at = clock_timestamp()"]
     if event in (Event.QUEUE_FULL, Event.REFUSED):
         changes += ["provider_id = NULL"]
@@ -132,11 +275,11 @@ def release(connection: Connection, batch: Batch, wait: float, **columns: Any) -
         "owner = NULL",
         "lease_until = NULL",
         "polls = polls + 1",
-        # A cancellation that came meanwhile is not slept over.
+        # An order to stop that came meanwhile is not slept over.
         _STEP_AT,
         *_assignments(columns),
     ]
-    return _write(connection, batch, changes, {"wait": wait, "seen": batch.cancelled, **columns})
+    return _write(connection, batch, changes, {"wait": wait, "seen": batch.stopped, **columns})
 
 
 def give_back(connection: Connection, owner: UUID) -> None:
@@ -147,6 +290,34 @@ def give_back(connection: Connection, owner: UUID) -> None:
     connection.execute(
         text("UPDATE batch SET owner = NULL, lease_until = NULL, token = token + 1 WHERE owner = :owner"),
         {"owner": owner},
+    )
+
+
+def add_paid(connection: Connection, batch: Batch, paid: Paid) -> None:
+    """Count one more outcome of a batch whose rows are asked one by one; the guard of the transaction that writes it.
+
+    Comes after the outcome in that transaction, as elsewhere: the job's row is locked before its batches'.
+
+    Raises:
+        LeaseLostError: the guard did not hold.
+    """
+    _write(
+        connection,
+        batch,
+        [
+            "n_paid = n_paid + :n",
+            "input_tokens = input_tokens + :input",
+            "cached_tokens = cached_tokens + :cached",
+            "output_tokens = output_tokens + :output",
+            "cost_usd = CASE WHEN n_paid = 0 THEN CAST(:cost AS numeric) ELSE cost_usd + :cost END",
+        ],
+        {
+            "n": paid.answers,
+            "input": paid.usage.input,
+            "cached": paid.usage.cached,
+            "output": paid.usage.output,
+            "cost": paid.cost_usd,
+        },
     )
 
 
