@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, text
 from batchframe.model import Job, Request, Route
 from batchframe.store import counts, loans
 from batchframe.store.copying import copy_in
+from batchframe.store.notices import notify
 
 _COLUMNS = """
     id, name, provider, endpoint, model, spec, digest, n_rows, n_skipped, n_requests, n_ok, n_failed, n_cancelled,
@@ -135,8 +136,15 @@ def cancel(connection: Connection, job_id: int) -> None:
         text("UPDATE job SET cancel_at = now(), step_at = now() WHERE id = :job AND closed_at IS NULL"), job
     )
     connection.execute(
-        text("UPDATE batch SET step_at = now() WHERE job_id = :job AND state NOT IN ('done', 'failed')"), job
+        text("""
+            UPDATE batch SET step_at = now() WHERE id IN (
+                SELECT id FROM batch WHERE job_id = :job AND state NOT IN ('done', 'failed')
+                ORDER BY id FOR NO KEY UPDATE
+            )
+        """),
+        job,
     )
+    notify(connection, job_id)
 
 
 def retry(connection: Connection, job: Job, *, reuse: bool, codes: Iterable[str] | None = None) -> int:
@@ -175,4 +183,5 @@ def retry(connection: Connection, job: Job, *, reuse: bool, codes: Iterable[str]
         )
         if reuse:
             loans.take(connection, job.id, job.route)
+        notify(connection, job.id)
     return int(opened.n)

@@ -17,6 +17,7 @@ from batchframe.core.packing import Limits, line_overhead, pack
 from batchframe.core.results import CANCELLED
 from batchframe.model import Route, Sized
 from batchframe.store import counts, loans
+from batchframe.store.notices import notify
 
 _FREE = """
     r.job_id = :job AND r.row_no >= :first AND r.row_no <= :last
@@ -209,6 +210,7 @@ def _insert_batch(connection: Connection, job_id: int, route: Route, n_requests:
             "tokens": tokens,
         },
     ).scalar_one()
+    notify(connection, job_id)
     return batch_id
 
 
