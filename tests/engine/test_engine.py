@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 from uuid import UUID, uuid4
 
 import pandas as pd
@@ -11,10 +12,13 @@ from sqlalchemy import Connection, text
 
 import batchframe as bf
 from batchframe.engine.engine import Engine
+from batchframe.engine.settling import Settling
 from batchframe.errors import ConfigurationError
 from batchframe.model import Batch
 from batchframe.providers.openai import OpenAIProvider
-from batchframe.store import batches, notices, planning
+from batchframe.simulator import Simulator
+from batchframe.store import batches, notices, outcomes, planning
+from tests.judging import paid_once
 
 
 class Watched(Engine):
@@ -186,6 +190,49 @@ def test_a_claim_under_way_when_the_engine_stops_holds_nothing_afterwards(
     with idle.database.transaction() as connection:
         held = connection.execute(text("SELECT owner FROM batch")).scalars().all()
     assert held == [None]
+
+
+def test_an_engine_that_stops_inside_a_copy_leaves_the_batch_whole(
+    idle: bf.Session, twenty: pd.DataFrame, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM comes while a thread writes outcomes: the thread cannot be stopped, only its transaction be refused."""
+    job = twenty.llm.batch("{text}", model="m")
+    inside, go, ended = threading.Event(), threading.Event(), threading.Event()
+    copy_in = outcomes.copy_in
+
+    def slow(connection: Connection, table: str, columns: str, rows: Iterable[bytes]) -> None:
+        copy_in(connection, table, columns, rows)
+        inside.set()
+        assert go.wait(20)
+
+    results = Settling.results
+
+    def watched(*arguments: Any, **keywords: Any) -> None:
+        try:
+            results(*arguments, **keywords)
+        finally:
+            ended.set()
+
+    async def story(_: Watched, running: "asyncio.Task[None]") -> None:
+        assert await asyncio.to_thread(inside.wait, 20)
+        running.cancel()
+        await asyncio.wait([running])
+        go.set()
+        assert await asyncio.to_thread(ended.wait, 20)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outcomes, "copy_in", slow)
+        patched.setattr(Settling, "results", watched)
+        run(idle, story)
+    with idle.database.transaction() as connection:
+        assert connection.execute(text("SELECT count(*) FROM outcome")).scalar() == 0
+        assert connection.execute(text("SELECT state, owner FROM batch")).all() == [("ended", None)]
+
+    async def finish(_: Watched, __: object) -> None:
+        assert set((await asyncio.to_thread(job.wait, 30, progress=False))["response__status"]) == {"ok"}
+
+    run(idle, finish)
+    assert paid_once(simulator, 20)
 
 
 def test_a_planning_that_is_dropped_does_not_end_an_engine_that_waits_for_it(session: bf.Session) -> None:

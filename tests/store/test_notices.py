@@ -5,11 +5,16 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from batchframe.store import embedded, notices
+from batchframe.core.packing import Limits
+from batchframe.core.states import Event
+from batchframe.model import Batch, Job, Request, Route
+from batchframe.store import batches, embedded, jobs, notices, outcomes, planning
 from batchframe.store.database import Database
 
 
@@ -131,3 +136,74 @@ def test_a_loop_that_cannot_listen_leaves_it_to_polling(
 
     asyncio.run(listen(lambda: pytest.fail("nothing can be heard")))
     assert [(record.levelname, "polling" in record.message) for record in caplog.records] == [("INFO", True)]
+
+
+ROUTE = Route("p", "/v1/chat/completions", "m")
+OWNER = uuid4()
+
+
+def create(connection: Connection) -> Job:
+    made = jobs.create(
+        connection, name=None, route=ROUTE, spec="{}", digest=uuid4(), n_rows=1, n_skipped=0,
+        requests=[Request(0, bytes(16), b"{}", 1)], frame=[b"x"], reuse=False,
+    )  # fmt: skip
+    job = jobs.find(connection, made or 0)
+    assert job is not None
+    return job
+
+
+def plan(connection: Connection, job: Job) -> None:
+    planning.plan(connection, job.id, Limits(40, 10**9), 60.0)
+
+
+def claim(connection: Connection) -> Batch:
+    (batch,) = batches.claim(connection, OWNER, ["p"], 60.0, 1)
+    return batch
+
+
+def settle(connection: Connection, batch: Batch) -> None:
+    outcomes.record(connection, batch, [])
+    batches.advance(connection, batch, Event.GIVEN_UP)
+
+
+def test_whatever_makes_something_due_for_others_is_said(database: Database) -> None:
+    """What is not said waits for the next poll, an hour if so set."""
+    with psycopg.connect(**database.connect_arguments(), autocommit=True) as ear:
+        ear.execute("LISTEN batchframe")
+
+        def said() -> list[str]:
+            return [notice.payload for notice in ear.notifies(timeout=0)]
+
+        with database.transaction() as connection:
+            job = create(connection)
+        assert said() == [str(job.id)], "a job is new"
+        with database.transaction() as connection:
+            plan(connection, job)
+        assert said() == [str(job.id)], "a batch is planned"
+        with database.transaction() as connection:
+            plan(connection, job)
+            batch = claim(connection)
+        assert said() == [], "nothing has become due"
+        with database.transaction() as connection:
+            batches.give_back(connection, OWNER)
+        assert said() == [str(job.id)], "leases are given back"
+        with database.transaction() as connection:
+            batches.give_back(connection, OWNER)
+        assert said() == []
+        with database.transaction() as connection:
+            jobs.cancel(connection, job.id)
+        assert said() == [str(job.id)], "a job is cancelled"
+        with database.transaction() as connection:
+            batch = claim(connection)
+            settle(connection, batch)
+        assert said() == [str(job.id)], "a batch has come to its end"
+        with database.transaction() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO outcome (job_id, row_no, attempt_no, final, ok, tries, code) "
+                    "VALUES (:job, 0, 1, true, false, 1, 'c')"
+                ),
+                {"job": job.id},
+            )
+            assert jobs.retry(connection, job, reuse=False) == 1
+        assert said() == [str(job.id)], "a job is retried"
