@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from batchframe.core.budget import dollars
 from batchframe.core.pricing import rates
 from batchframe.model import Job, Mode, Usage
-from batchframe.store import batches, budgets
+from batchframe.store import budgets, spending
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class JobUsage:
 
 def read_usage(connection: Connection, job: Job) -> JobUsage:
     """What the job has used, and what the rest of it is expected to cost."""
-    spent = budgets.spending(connection, job.id)
+    spent = spending.spending(connection, job.id)
     tokens = Usage(spent.seen.input, spent.cached, spent.seen.output)
     mode = Mode.REALTIME if job.late else Mode.BATCH
     known = rates(job.route.model, job.price, mode)
@@ -90,7 +90,7 @@ def amounts(values: Iterable[Decimal | None]) -> pd.api.extensions.ExtensionArra
 
 def read_batches(connection: Connection, job: Job) -> pd.DataFrame:
     """The batches of a job, one row each, indexed by `id`."""
-    found = batches.of_job(connection, job.id)
+    found = spending.batches_of(connection, job.id)
     return pd.DataFrame(
         {
             "mode": pd.array([one.mode for one in found], dtype="string"),

@@ -6,10 +6,7 @@ that was thought dead, and wakes, changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +14,7 @@ from sqlalchemy import Connection, Row, text
 
 from batchframe.core.states import Event, after
 from batchframe.model import Attempt, Batch, BatchState, Mode, Paid, Route
+from batchframe.store.notices import notify
 
 _STOPPED = """
     (
@@ -90,7 +88,7 @@ def claim(connection: Connection, owner: UUID, providers: Sequence[str], lease: 
                 FOR UPDATE SKIP LOCKED
             )
             UPDATE batch b
-            SET owner = :owner, token = b.token + 1, lease_until = now() + make_interval(secs => :lease)
+            SET owner = :owner, token = b.token + 1, lease_until = clock_timestamp() + make_interval(secs => :lease)
             FROM due WHERE b.id = due.id
             {_RETURNING}
         """),
@@ -160,6 +158,7 @@ def insert_empty(
             "tokens": tokens,
         },
     ).scalar_one()
+    notify(connection, job_id)
     return batch_id
 
 
@@ -175,63 +174,48 @@ def parts(connection: Connection, batch: Batch) -> int:
     return int(connection.execute(query, {"root": batch.root_id}).scalar_one())
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One batch of a job as its owner is shown it.
-
-    Attributes:
-        answered: rows the provider says it has worked off.
-        reserved_usd, cost_usd: what it was expected to cost, and what it did.
-        error: what keeps it from going on, or None.
-    """
-
-    id: int
-    mode: str
-    state: str
-    provider_id: str | None
-    n_requests: int
-    answered: int
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    reserved_usd: Decimal | None
-    cost_usd: Decimal | None
-    created_at: datetime
-    ended_at: datetime | None
-    error: str | None
-
-
-def of_job(connection: Connection, job_id: int) -> list[Account]:
-    """The batches of a job, the oldest first."""
-    rows = connection.execute(
-        text("""
-            SELECT id, mode, state, provider_id, n_requests,
-                GREATEST(provider_completed + provider_failed, n_paid) AS answered, input_tokens, cached_tokens,
-                output_tokens, reserved_usd, cost_usd, created_at, ended_at, error
-            FROM batch WHERE job_id = :job ORDER BY id
-        """),
-        {"job": job_id},
-    )
-    return [Account(**row._mapping) for row in rows]
-
-
 def wake(connection: Connection, job_id: int) -> None:
     """Make every open batch of a job due now: something has happened to the job."""
     connection.execute(
-        text("UPDATE batch SET step_at = now() WHERE job_id = :job AND state NOT IN ('done', 'failed')"),
+        text("""
+            UPDATE batch SET step_at = now() WHERE id IN (
+                SELECT id FROM batch WHERE job_id = :job AND state NOT IN ('done', 'failed')
+                ORDER BY id FOR NO KEY UPDATE
+            )
+        """),
         {"job": job_id},
     )
+    notify(connection, job_id)
 
 
-def renew(connection: Connection, owner: UUID, ids: Sequence[int], lease: float) -> int:
-    """Renew the leases of the batches this engine holds; how many it still held."""
-    return connection.execute(
+def renew(connection: Connection, owner: UUID, held: Mapping[int, int], lease: float) -> set[int]:
+    """Renew the leases of the batches this engine works on.
+
+    Args:
+        held: id and token of each.
+
+    Returns:
+        The ids of those that have been claimed by another engine since.
+    """
+    # A row that is being written at this moment is left to the next renewal: one lock must not end the other leases.
+    rows = connection.execute(
         text("""
-            UPDATE batch SET lease_until = now() + make_interval(secs => :lease)
-            WHERE owner = :owner AND id = ANY(:ids)
+            WITH held AS (
+                SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[])) AS held(id, token)
+            ),
+            ours AS (
+                SELECT b.id FROM batch b JOIN held USING (id, token)
+                WHERE b.owner = :owner ORDER BY b.id FOR NO KEY UPDATE OF b SKIP LOCKED
+            ),
+            renewed AS (
+                UPDATE batch SET lease_until = clock_timestamp() + make_interval(secs => :lease)
+                FROM ours WHERE batch.id = ours.id
+            )
+            SELECT b.id FROM batch b JOIN held USING (id) WHERE b.token <> held.token
         """),
-        {"owner": owner, "ids": list(ids), "lease": lease},
-    ).rowcount
+        {"owner": owner, "ids": list(held), "tokens": list(held.values()), "lease": lease},
+    )
+    return {row.id for row in rows}
 
 
 def advance(connection: Connection, batch: Batch, event: Event, **columns: Any) -> Batch:
@@ -262,6 +246,7 @@ def advance(connection: Connection, batch: Batch, event: Event, **columns: Any) 
         changes += ["ended_at = now()"]
     if state in (BatchState.DONE, BatchState.FAILED):
         changes += ["owner = NULL", "lease_until = NULL"]
+        notify(connection, batch.job_id)
     return _write(connection, batch, changes, {"to": state, **columns})
 
 
@@ -287,10 +272,14 @@ def give_back(connection: Connection, owner: UUID) -> None:
 
     The token is raised too: a write this engine may still have under way is refused.
     """
-    connection.execute(
-        text("UPDATE batch SET owner = NULL, lease_until = NULL, token = token + 1 WHERE owner = :owner"),
+    rows = connection.execute(
+        text("""
+            UPDATE batch SET owner = NULL, lease_until = NULL, token = token + 1 WHERE owner = :owner RETURNING job_id
+        """),
         {"owner": owner},
     )
+    for job_id in {row.job_id for row in rows}:
+        notify(connection, job_id)
 
 
 def add_paid(connection: Connection, batch: Batch, paid: Paid) -> None:
@@ -329,28 +318,33 @@ def current_mark(connection: Connection, batch_id: int) -> tuple[UUID, str | Non
 
 def wake_waiting(connection: Connection, route: Route) -> None:
     """A batch of the model has ended: those that wait for its tokens are due."""
+    # One that is locked is being woken, claimed or written at this moment. Waiting for it here, while holding others,
+    # could make two settlings wait for each other.
     connection.execute(
         text("""
-            UPDATE batch SET step_at = now()
-            WHERE provider = :provider AND model = :model AND state IN ('planned', 'uploaded') AND step_at > now()
+            UPDATE batch SET step_at = now() WHERE id IN (
+                SELECT id FROM batch
+                WHERE provider = :provider AND model = :model AND state IN ('planned', 'uploaded') AND step_at > now()
+                ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+            )
         """),
         {"provider": route.provider, "model": route.model},
     )
 
 
-def next_due(connection: Connection, providers: Sequence[str]) -> float | None:
-    """Seconds until the next batch or job of these providers is due; None when none is."""
+def next_due(connection: Connection, providers: Sequence[str], *, jobs_only: bool = False) -> float | None:
+    """Seconds until the next batch or job of these providers is due, 0 when one is; None when none will be."""
     seconds = connection.execute(
         text("""
             SELECT CAST(extract(epoch FROM min(at) - clock_timestamp()) AS float8) FROM (
                 SELECT min(GREATEST(step_at, COALESCE(lease_until, step_at))) AS at FROM batch
-                WHERE provider = ANY(:providers) AND state NOT IN ('done', 'failed')
+                WHERE provider = ANY(:providers) AND state NOT IN ('done', 'failed') AND NOT :jobs_only
                 UNION ALL
                 SELECT min(step_at) FROM job
                 WHERE provider = ANY(:providers) AND closed_at IS NULL AND step_at < 'infinity'
             ) due
         """),
-        {"providers": list(providers)},
+        {"providers": list(providers), "jobs_only": jobs_only},
     ).scalar()
     return None if seconds is None else max(0.0, float(seconds))
 

@@ -1,6 +1,6 @@
 """Budgets of jobs and of models: what is spent and under way, and whether a batch may still go.
 
-Sums are made of the rows of `batch`, of which there are few. A budget is spent under the lock of the row that holds it
+A budget is spent under the lock of the row that holds it
 (the model's in `quota` first, then the job's), so that engines at once do not spend the same money twice.
 """
 
@@ -15,24 +15,8 @@ from batchframe.core.budget import Account, Forecast, Seen, forecast
 from batchframe.core.pricing import rates
 from batchframe.model import Batch, Job, Mode
 from batchframe.store import jobs
-
-IN_FLIGHT = "('creating', 'unsure', 'submitted', 'ended', 'asking')"
-"""States in which a batch's answers are being made, or may be: its reservation counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What a job has spent by the provider's own count, and what is under way.
-
-    Attributes:
-        cost_usd: None when some of it has no known price.
-        reserved_usd: what the batches under way are expected to cost.
-    """
-
-    seen: Seen
-    cached: int
-    cost_usd: Decimal | None
-    reserved_usd: Decimal
+from batchframe.store.notices import notify
+from batchframe.store.spending import IN_FLIGHT, spending
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +32,6 @@ class Admission:
     cost: Decimal | None
     refusal: str | None = None
     nothing_under_way: bool = False
-
-
-def spending(connection: Connection, job_id: int) -> Spending:
-    """What a job has spent so far."""
-    row = connection.execute(
-        text(f"""
-            SELECT COALESCE(sum(n_paid), 0) AS answers,
-                COALESCE(sum(tokens * n_paid / n_requests) FILTER (WHERE n_paid > 0), 0) AS estimated,
-                COALESCE(sum(input_tokens), 0) AS input, COALESCE(sum(cached_tokens), 0) AS cached,
-                COALESCE(sum(output_tokens), 0) AS output, COALESCE(sum(cost_usd), 0) AS cost,
-                COALESCE(bool_and(cost_usd IS NOT NULL) FILTER (WHERE n_paid > 0), true) AS priced,
-                COALESCE(sum(reserved_usd) FILTER (WHERE state IN {IN_FLIGHT}), 0) AS reserved
-            FROM batch WHERE job_id = :job
-        """),
-        {"job": job_id},
-    ).one()
-    seen = Seen(int(row.answers), int(row.estimated), int(row.input), int(row.output))
-    return Spending(seen, int(row.cached), row.cost if row.priced else None, row.reserved)
 
 
 def expected(job: Job, seen: Seen, mode: Mode) -> Forecast | None:
@@ -108,10 +74,12 @@ def admit(connection: Connection, batch: Batch) -> Admission:
 
 def pause(connection: Connection, job_id: int, why: str | None) -> None:
     """Say why nothing more of a job is sent; None: it goes on."""
-    connection.execute(
+    changed = connection.execute(
         text("UPDATE job SET paused = :why WHERE id = :job AND paused IS DISTINCT FROM :why"),
         {"job": job_id, "why": why},
-    )
+    ).rowcount
+    if changed:
+        notify(connection, job_id)
 
 
 def set_for_model(connection: Connection, provider: str, model: str, budget: Decimal | None) -> None:
@@ -128,13 +96,18 @@ def set_for_model(connection: Connection, provider: str, model: str, budget: Dec
         """),
         {"provider": provider, "model": model, "budget": budget},
     )
-    connection.execute(
+    woken = connection.execute(
         text("""
-            UPDATE batch SET step_at = now()
-            WHERE provider = :provider AND model = :model AND state IN ('planned', 'uploaded')
+            UPDATE batch SET step_at = now() WHERE id IN (
+                SELECT id FROM batch WHERE provider = :provider AND model = :model AND state IN ('planned', 'uploaded')
+                ORDER BY id FOR NO KEY UPDATE
+            )
+            RETURNING job_id
         """),
         {"provider": provider, "model": model},
     )
+    for job_id in {row.job_id for row in woken}:
+        notify(connection, job_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ database's own; no engine's clock is ever compared with another's.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import sqlalchemy
@@ -21,6 +23,10 @@ HEAD = "0002"
 
 _UNUSABLE = (OperationalError, InternalError, InterfaceError, sqlalchemy.exc.TimeoutError, psycopg.OperationalError)
 """What says that the server, not the statement, is at fault; COPY's own errors come unwrapped from psycopg."""
+
+_CONNECT = {"options": "-c search_path=batchframe", "connect_timeout": 10}
+_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""A server that vanished without a word is noticed within a minute, not in the two hours the system would take."""
 
 _MIGRATION_LOCK = 0x62617463686672
 """Key of the advisory lock under which one process migrates and the others wait."""
@@ -48,13 +54,7 @@ class Database:
         if parsed.get_backend_name() not in ("postgresql", "postgres"):
             raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {parsed.get_backend_name()!r}.")
         self.url = parsed.set(drivername="postgresql+psycopg")
-        self._engine = create_engine(
-            self.url,
-            pool_size=8,
-            max_overflow=24,
-            pool_pre_ping=True,
-            connect_args={"options": "-c search_path=batchframe", "connect_timeout": 10},
-        )
+        self._engine = self._open(_CONNECT)
         try:
             self._migrate()
         except BaseException:
@@ -81,16 +81,35 @@ class Database:
             with self._engine.begin() as connection:
                 yield connection
         except _UNUSABLE as error:
-            raise self._unreachable(error) from None
+            raise self.unreachable(error) from None
 
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""
         self._engine.dispose()
 
-    def _unreachable(self, error: Exception) -> DatabaseError:
+    def reserved(self, seconds: float) -> Database:
+        """The same database over connections of its own, whose statements fail when they take longer than `seconds`."""
+        other = copy.copy(self)
+        limit = f"{_CONNECT['options']} -c statement_timeout={max(1, round(seconds * 1000))}"
+        other._engine = self._open({**_CONNECT, "options": limit})
+        return other
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """What psycopg needs for a connection of its own. The password is in it: not for people."""
+        _, arguments = self._engine.dialect.create_connect_args(self.url)
+        return {**_KEEPALIVE, **arguments, **_CONNECT}
+
+    def unreachable(self, error: Exception) -> DatabaseError:
+        """What the driver said, in our words."""
         # The driver's words name host and user, never the password.
         said = " ".join(str(getattr(error, "orig", error)).split())
         return DatabaseError(f"Postgres at {self.place} cannot be used: {said}. Check BATCHFRAME_DATABASE_URL.")
+
+    def _open(self, arguments: dict[str, Any]) -> sqlalchemy.Engine:
+        keepalive = {name: value for name, value in _KEEPALIVE.items() if name not in self.url.query}
+        return create_engine(
+            self.url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={**keepalive, **arguments}
+        )
 
     def _migrate(self) -> None:
         try:
@@ -107,7 +126,7 @@ class Database:
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
                     connection.commit()
         except DBAPIError as error:
-            raise self._unreachable(error) from None
+            raise self.unreachable(error) from None
 
     @staticmethod
     def _version(connection: Connection) -> str | None:

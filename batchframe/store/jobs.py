@@ -14,6 +14,7 @@ from batchframe.core.results import CANCELLED
 from batchframe.model import Job, Price, Request, Route, Stop
 from batchframe.store import batches, counts, loans
 from batchframe.store.copying import copy_in
+from batchframe.store.notices import notify
 
 _COLUMNS = """
     id, name, provider, endpoint, model, spec, digest, n_rows, n_skipped, n_requests, tokens, answer_tokens,
@@ -250,4 +251,5 @@ def retry(connection: Connection, job: Job, *, reuse: bool, codes: Iterable[str]
         )
         if reuse:
             loans.take(connection, job.id, job.route)
+        notify(connection, job.id)
     return int(opened.n)

@@ -18,6 +18,7 @@ from batchframe.core.packing import Limits, line_overhead, pack
 from batchframe.core.results import CANCELLED
 from batchframe.model import Attempt, Job, Mode, Sized, Stop
 from batchframe.store import batches, budgets, counts, jobs, loans
+from batchframe.store.spending import spending
 
 _REALTIME_GROUP = 16
 """Rows asked in real time together: as many answers at most are lost with a process that dies."""
@@ -117,7 +118,7 @@ def _narrowed(connection: Connection, job: Job, limits: Limits) -> Limits:
     elif tokens is not None:
         limits = dataclasses.replace(limits, tokens=tokens)
     if job.budget_usd is not None:
-        expects = budgets.expected(job, budgets.spending(connection, job.id).seen, _mode(job))
+        expects = budgets.expected(job, spending(connection, job.id).seen, _mode(job))
         if expects is not None:
             limits = dataclasses.replace(limits, usd=(job.budget_usd / LARGEST_PART, expects))
     return limits
