@@ -1,7 +1,8 @@
 """Settings from the environment, as one frozen object; `bf.connect(…)` overrides them by keyword.
 
-Secrets are `SecretStr`, so a repr, a log line or a traceback shows stars. Every duration is in seconds and may be a
-fraction, so that tests run the real loop fast.
+Secrets are `SecretStr`, so a repr, a log line or a traceback shows stars, also one that shows local variables: no
+function on the way keeps a secret as plain text. Every duration is in seconds and may be a fraction, so that tests run
+the real loop fast.
 """
 
 from __future__ import annotations
@@ -63,13 +64,26 @@ class Settings(BaseSettings):
         return home.expanduser().absolute()
 
 
+SECRETS = frozenset({"database_url", "openai_api_key"})
+
+
+def veiled(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as given, with the secret ones as `SecretStr`; the dict itself is emptied."""
+    hidden = {
+        name: SecretStr(str(settings[name])) if name in SECRETS and isinstance(settings[name], str) else settings[name]
+        for name in settings
+    }
+    settings.clear()
+    return hidden
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment; keywords that are not None win over it.
 
     Raises:
         ConfigurationError: a value that cannot be used, named as the variable or argument it came from.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
+    given = {name: value for name, value in veiled(overrides).items() if value is not None}
     unknown = sorted(given.keys() - Settings.model_fields.keys())
     if unknown:
         known = ", ".join(Settings.model_fields)
@@ -78,6 +92,7 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**given)
     except pydantic.ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        setting = str(first["loc"][0]) if first["loc"] else "settings"
-        shown = setting if setting in given or setting.isupper() else f"BATCHFRAME_{setting.upper()}"
-        raise ConfigurationError(f"{shown}: {first['msg']}.") from None
+    setting = str(first["loc"][0]) if first["loc"] else "settings"
+    shown = setting if setting in given or setting.isupper() else f"BATCHFRAME_{setting.upper()}"
+    # Outside the `except`: pydantic's error knows the input, and would be this one's context.
+    raise ConfigurationError(f"{shown}: {first['msg']}.")

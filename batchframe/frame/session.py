@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from batchframe.config import Settings, load_settings
+from batchframe.config import Settings, load_settings, veiled
 from batchframe.engine.background import Background
 from batchframe.errors import ConfigurationError
 from batchframe.providers.base import Provider
@@ -96,6 +96,7 @@ def connect(**settings: Any) -> Session:
         DatabaseError: Postgres cannot be reached, started or migrated.
     """
     global _current
+    settings = veiled(settings)
     new = Session(load_settings(**settings))
     if _current is not None:
         _current.close()

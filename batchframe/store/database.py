@@ -7,7 +7,7 @@ database's own; no engine's clock is ever compared with another's.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 import sqlalchemy
@@ -39,12 +39,14 @@ class Database:
             ConfigurationError: the URL cannot be read or is not Postgres'.
             DatabaseError: the server cannot be reached or migrated.
         """
-        try:
+        parsed = None
+        with suppress(ArgumentError, ValueError):
             parsed = make_url(url)
-        except ArgumentError:
+        del url  # it may hold a password, and some tracebacks show local variables
+        if parsed is None:
             raise ConfigurationError(
                 "BATCHFRAME_DATABASE_URL is no database URL. It looks like postgresql://user:password@host/database."
-            ) from None
+            )
         if parsed.get_backend_name() not in ("postgresql", "postgres"):
             raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {parsed.get_backend_name()!r}.")
         self.url = parsed.set(drivername="postgresql+psycopg")
@@ -80,15 +82,20 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
+                return
         except _UNUSABLE as error:
-            raise self._unreachable(error) from None
+            unreachable = self._unreachable(error)
+        raise unreachable
 
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""
         self._engine.dispose()
 
     def _unreachable(self, error: Exception) -> DatabaseError:
-        # The driver's words name host and user, never the password.
+        """To be raised outside the `except`: the driver's own error holds the connection, and with it the password.
+
+        Its words name host and user, never the password.
+        """
         said = " ".join(str(getattr(error, "orig", error)).split())
         return DatabaseError(f"Postgres at {self.place} cannot be used: {said}. Check BATCHFRAME_DATABASE_URL.")
 
@@ -106,8 +113,10 @@ class Database:
                     connection.rollback()
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
                     connection.commit()
+                return
         except DBAPIError as error:
-            raise self._unreachable(error) from None
+            unreachable = self._unreachable(error)
+        raise unreachable
 
     @staticmethod
     def _version(connection: Connection) -> str | None:
