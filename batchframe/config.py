@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import platformdirs
 import pydantic
@@ -52,6 +53,12 @@ class Settings(BaseSettings):
     openai_base_url: str = Field("https://api.openai.com/v1", validation_alias=AliasChoices("OPENAI_BASE_URL"))
     openai_organization: str | None = Field(None, validation_alias=AliasChoices("OPENAI_ORG_ID"))
     openai_project: str | None = Field(None, validation_alias=AliasChoices("OPENAI_PROJECT_ID"))
+
+    @property
+    def openai_address(self) -> str:
+        """The provider's address for people: without a user or password in it."""
+        parts = urlsplit(self.openai_base_url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     @pydantic.field_validator("database_url", "openai_api_key")
     @classmethod

@@ -16,13 +16,17 @@ from batchframe.store.database import Database
 class Session:
     """Where state lives and who works on it. Its repr says so."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, works: bool = True) -> None:
         """Connect to Postgres, starting the embedded server when no URL is set, and migrate.
+
+        Args:
+            works: whether handles may start an engine here; without one they only look and write to the database.
 
         Raises:
             DatabaseError: the server cannot be reached, started or migrated.
         """
         self.settings = settings
+        self.works = works
         url = settings.database_url
         self.database = Database(url.get_secret_value() if url else embedded.start(settings.home))
         self.background = Background(self.database, self.providers, settings)
@@ -66,7 +70,7 @@ class Session:
         key = "" if self.settings.openai_api_key else " (no API key set)"
         return [
             ("state", state),
-            ("provider", self.settings.openai_base_url + key),
+            ("provider", self.settings.openai_address + key),
             ("jobs", f"{len(every)}, of which {len(still_open)} open" + (f": {names}" if names else "")),
         ]
 
