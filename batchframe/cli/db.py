@@ -58,7 +58,7 @@ def backup(file: Path, force: bool) -> None:
     if file.exists() and not force:
         raise click.ClickException(f"{file} is there already. Choose another name, or pass --force.")
     size = backup_file.back_up(_embedded_settings().home, file)
-    click.echo(f"{size / 1e6:,.1f} MB in {file}")
+    click.echo(f"{size / 1e6:,.2f} MB in {file}")
 
 
 @db.command()

@@ -13,7 +13,6 @@ from batchframe.cli.group import Group
 from batchframe.cli.jobs import summary
 from batchframe.cli.opening import opened
 from batchframe.cli.table import columns
-from batchframe.errors import JobNotFoundError
 from batchframe.frame.job import JobHandle
 from batchframe.frame.registry import find
 from batchframe.frame.session import Session
@@ -91,13 +90,8 @@ def _change(key: str, change: Callable[[JobHandle], object], wait: bool) -> None
 
 
 def _find(session: Session, key: str) -> Job:
-    """By name, or by number when no job has that name."""
-    try:
-        return find(session, key)
-    except JobNotFoundError:
-        if not key.isdecimal():
-            raise
-    return find(session, int(key))
+    """A number is an id: no job can be called one."""
+    return find(session, int(key) if key.isdecimal() else key)
 
 
 def _told(found: Job, handle: JobHandle) -> dict[str, Any]:
@@ -118,30 +112,27 @@ def _told(found: Job, handle: JobHandle) -> dict[str, Any]:
 
 
 def _as_text(told: dict[str, Any]) -> str:
-    usage, cost = told["usage"], told["usage"]["cost_usd"]
-    counts = [f"{told[word]:,} {word}" for word in ("ok", "failed", "cancelled", "pending", "reused", "skipped")]
-    batches = [f"{n:,} {state}" for state, n in told["batches"].items()]
+    words = ("ok", "failed", "cancelled", "pending", "reused", "skipped")
+    counts = ", ".join(f"{told[word]:,} {word}" for word in words if told[word])
+    batches = ", ".join(f"{n:,} {state}" for state, n in told["batches"].items())
+    usage = told["usage"]
+    tokens = f"{usage['input_tokens']:,} tokens in ({usage['cached_tokens']:,} cached), {usage['output_tokens']:,} out"
+    cost = usage["cost_usd"]
     lines = [
-        ("job", f"{told['id']}" + (f" {told['name']!r}" if told["name"] else "")),
+        ("job", " ".join([str(told["id"]), *([repr(told["name"])] if told["name"] else [])])),
         ("status", told["status"]),
         ("route", f"{told['model']}, {told['endpoint']} at {told['provider']}"),
         ("created", told["created"]),
-        ("requests", f"{told['requests']:,} for {told['rows']:,} rows: " + ", ".join(counts)),
-        ("batches", ", ".join(batches) or "none yet"),
-        (
-            "usage",
-            f"{usage['requests']:,} answers paid for: {usage['input_tokens']:,} input tokens, of which "
-            + f"{usage['cached_tokens']:,} cached, and {usage['output_tokens']:,} output tokens",
-        ),
+        ("requests", f"{told['requests']:,} for {told['rows']:,} rows: {counts}"),
+        ("batches", batches or "none"),
+        ("usage", f"{usage['requests']:,} answers paid for: {tokens}"),
         ("cost", "not known for this model" if cost is None else f"${cost:,.4f} at the batch rate"),
-    ]
-    if told["trouble"]:
-        lines.append(("trouble", told["trouble"]))
-    lines += [
-        (
-            "error",
-            f"{group['count']:,} times {group['code']}{' (retryable)' if group['retryable'] else ''}: {group['example']}",
-        )
-        for group in told["errors"]
+        *([("trouble", told["trouble"])] if told["trouble"] else []),
+        *(("error", _as_line(group)) for group in told["errors"]),
     ]
     return columns(lines)
+
+
+def _as_line(group: dict[str, Any]) -> str:
+    again = ", may pass when retried" if group["retryable"] else ""
+    return f"{group['count']:,} times {group['code']}{again}: {group['example']}"
