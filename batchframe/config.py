@@ -76,12 +76,16 @@ SECRETS = frozenset({"database_url", "openai_api_key"})
 
 def veiled(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as given, with the secret ones as `SecretStr`; the dict itself is emptied."""
-    hidden = {
-        name: SecretStr(str(settings[name])) if name in SECRETS and isinstance(settings[name], str) else settings[name]
-        for name in settings
-    }
+    hidden = {name: _veil(settings[name]) if name in SECRETS else settings[name] for name in settings}
     settings.clear()
     return hidden
+
+
+def _veil(secret: Any) -> Any:
+    """What is no text is refused by its type alone, which is all that is left of it."""
+    if secret is None or isinstance(secret, SecretStr):
+        return secret
+    return SecretStr(secret) if isinstance(secret, str) else type(secret)
 
 
 def load_settings(**overrides: Any) -> Settings:

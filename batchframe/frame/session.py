@@ -7,7 +7,7 @@ from typing import Any
 
 from batchframe.config import Settings, load_settings, veiled
 from batchframe.engine.background import Background
-from batchframe.errors import ConfigurationError
+from batchframe.errors import ConfigurationError, DatabaseError
 from batchframe.providers.base import Provider
 from batchframe.store import embedded, jobs
 from batchframe.store.database import Database
@@ -63,8 +63,11 @@ class Session:
     def _lines(self) -> list[tuple[str, str]]:
         where = self.database.place
         state = where if self.settings.database_url else f"embedded Postgres in {self.settings.home}"
-        with self.database.transaction() as connection:
-            every = jobs.newest_first(connection)
+        try:
+            with self.database.transaction() as connection:
+                every = jobs.newest_first(connection)
+        except DatabaseError as error:
+            return [("state", state), ("trouble", str(error))]
         still_open = [job for job in every if not job.closed]
         names = ", ".join(job.name or str(job.id) for job in still_open[:5]) + (", …" if len(still_open) > 5 else "")
         key = "" if self.settings.openai_api_key else " (no API key set)"
@@ -75,6 +78,8 @@ class Session:
         ]
 
     def __repr__(self) -> str:
+        if not hasattr(self, "database"):
+            return "batchframe (not connected)"  # in a traceback that shows local variables
         return "\n".join(["batchframe", *(f"  {name:<9} {value}" for name, value in self._lines())])
 
     def _repr_html_(self) -> str:

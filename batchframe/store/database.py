@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 import sqlalchemy
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from batchframe.errors import ConfigurationError, DatabaseError
@@ -21,6 +21,8 @@ HEAD = "0001"
 
 _UNUSABLE = (OperationalError, InternalError, InterfaceError, sqlalchemy.exc.TimeoutError, psycopg.OperationalError)
 """What says that the server, not the statement, is at fault; COPY's own errors come unwrapped from psycopg."""
+
+_UNREADABLE = URL.create("unreadable")
 
 _MIGRATION_LOCK = 0x62617463686672
 """Key of the advisory lock under which one process migrates and the others wait."""
@@ -39,17 +41,15 @@ class Database:
             ConfigurationError: the URL cannot be read or is not Postgres'.
             DatabaseError: the server cannot be reached or migrated.
         """
-        parsed = None
-        with suppress(ArgumentError, ValueError):
-            parsed = make_url(url)
+        self.url = _parsed(url)
         del url  # it may hold a password, and some tracebacks show local variables
-        if parsed is None:
+        if self.url is _UNREADABLE:
             raise ConfigurationError(
                 "BATCHFRAME_DATABASE_URL is no database URL. It looks like postgresql://user:password@host/database."
             )
-        if parsed.get_backend_name() not in ("postgresql", "postgres"):
-            raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {parsed.get_backend_name()!r}.")
-        self.url = parsed.set(drivername="postgresql+psycopg")
+        if (kind := self.url.get_backend_name()) not in ("postgresql", "postgres"):
+            raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {kind!r}.")
+        self.url = self.url.set(drivername="postgresql+psycopg")
         self._engine = create_engine(
             self.url,
             pool_size=8,
@@ -142,3 +142,9 @@ class Database:
                 f"The database is at a migration this batchframe does not know ({error}). Upgrade batchframe."
             ) from None
         connection.commit()
+
+
+def _parsed(url: str) -> URL:
+    with suppress(ArgumentError, ValueError):
+        return make_url(url)
+    return _UNREADABLE
