@@ -90,8 +90,8 @@ def _decode_with_lone_surrogates(raw: bytes) -> Line:
 
 def line_of_reply(custom_id: str, status: int, body: bytes) -> Line:
     """A reply in real time as the line a batch would have had for it; a body that is no JSON, is null."""
-    line = b'{"custom_id":"%s","response":{"status_code":%d,"body":%s}}'
-    decoded = decode_line(line % (custom_id.encode(), status, body)) if body.strip() else None
+    head = f'{{"custom_id":"{custom_id}","response":{{"status_code":{status},"body":'.encode()
+    decoded = decode_line(head + body + b"}}") if body.strip() else None
     return decoded or Line(custom_id, _Response(status))
 
 

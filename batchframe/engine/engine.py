@@ -16,6 +16,7 @@ from batchframe.config import Settings
 from batchframe.core.packing import Limits
 from batchframe.engine.leases import Leases
 from batchframe.engine.steps import Steps
+from batchframe.engine.watching import tally
 from batchframe.errors import ConfigurationError, DatabaseError
 from batchframe.model import Batch, BatchState
 from batchframe.providers.base import Provider
@@ -118,6 +119,7 @@ class Engine:
             if work is None or work.task is None:
                 continue
             logger.warning("batch %s: another engine holds it now; this one drops it", id_)
+            tally["leases lost"] += 1
             work.lost = True
             # A create call goes on to its end: only whoever gets its answer can tell that nobody else will find it.
             if work.batch.state is not BatchState.UPLOADED:

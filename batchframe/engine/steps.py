@@ -24,6 +24,7 @@ from batchframe.core.quota import split_at, stated_limit
 from batchframe.core.states import Event
 from batchframe.engine.asking import Asking
 from batchframe.engine.settling import IncompleteResultsError, Settling
+from batchframe.engine.watching import tally, working_on
 from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
 from batchframe.model import Batch, BatchState, Mode
 from batchframe.providers.base import Phase, Provider, RemoteBatch
@@ -74,7 +75,12 @@ class Steps:
         Raises:
             LeaseLostError: another engine holds it now.
         """
-        return await self._steps[batch.state](batch, self._providers[batch.route.provider])
+        working_on.set(batch)
+        try:
+            return await self._steps[batch.state](batch, self._providers[batch.route.provider])
+        except batches.LeaseLostError:
+            tally["leases lost"] += 1
+            raise
 
     async def _send(self, batch: Batch, provider: Provider) -> Batch | None:
         if batch.stopped:
@@ -308,6 +314,7 @@ class Steps:
             await self._cancel_extra(batch, provider, remote)
 
     async def _cancel_extra(self, batch: Batch, provider: Provider, remote: RemoteBatch) -> None:
+        tally["duplicates"] += 1
         logger.error(
             "batch %s is at the provider twice; %s is being cancelled. What it answered until then is paid for twice.",
             batch.id,

@@ -251,7 +251,7 @@ class JobHandle:
 
     def _ensure_engine(self, *, wake: bool = False) -> None:
         """Make sure somebody works on the job; one of another provider is left to whoever has that provider."""
-        if not self._is_ours():
+        if not self._session.works or not self._is_ours():
             return
         self._session.require_key()
         if wake:

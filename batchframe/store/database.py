@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 import sqlalchemy
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from batchframe.errors import ConfigurationError, DatabaseError
@@ -27,6 +27,8 @@ _UNUSABLE = (OperationalError, InternalError, InterfaceError, sqlalchemy.exc.Tim
 _CONNECT = {"options": "-c search_path=batchframe", "connect_timeout": 10}
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 """A server that vanished without a word is noticed within a minute, not in the two hours the system would take."""
+
+_UNREADABLE = URL.create("unreadable")
 
 _MIGRATION_LOCK = 0x62617463686672
 """Key of the advisory lock under which one process migrates and the others wait."""
@@ -45,15 +47,15 @@ class Database:
             ConfigurationError: the URL cannot be read or is not Postgres'.
             DatabaseError: the server cannot be reached or migrated.
         """
-        try:
-            parsed = make_url(url)
-        except ArgumentError:
+        self.url = _parsed(url)
+        del url  # it may hold a password, and some tracebacks show local variables
+        if self.url is _UNREADABLE:
             raise ConfigurationError(
                 "BATCHFRAME_DATABASE_URL is no database URL. It looks like postgresql://user:password@host/database."
-            ) from None
-        if parsed.get_backend_name() not in ("postgresql", "postgres"):
-            raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {parsed.get_backend_name()!r}.")
-        self.url = parsed.set(drivername="postgresql+psycopg")
+            )
+        if (kind := self.url.get_backend_name()) not in ("postgresql", "postgres"):
+            raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {kind!r}.")
+        self.url = self.url.set(drivername="postgresql+psycopg")
         self._engine = self._open(_CONNECT)
         try:
             self._migrate()
@@ -80,8 +82,10 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
+                return
         except _UNUSABLE as error:
-            raise self.unreachable(error) from None
+            unreachable = self.unreachable(error)
+        raise unreachable
 
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""
@@ -100,8 +104,10 @@ class Database:
         return {**_KEEPALIVE, **arguments, **_CONNECT}
 
     def unreachable(self, error: Exception) -> DatabaseError:
-        """What the driver said, in our words."""
-        # The driver's words name host and user, never the password.
+        """What the driver said, in our words, which name host and user, never the password.
+
+        To be raised outside the `except`: the driver's own error holds the connection, and with it the password.
+        """
         said = " ".join(str(getattr(error, "orig", error)).split())
         return DatabaseError(f"Postgres at {self.place} cannot be used: {said}. Check BATCHFRAME_DATABASE_URL.")
 
@@ -125,8 +131,10 @@ class Database:
                     connection.rollback()
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
                     connection.commit()
+                return
         except DBAPIError as error:
-            raise self.unreachable(error) from None
+            unreachable = self.unreachable(error)
+        raise unreachable
 
     @staticmethod
     def _version(connection: Connection) -> str | None:
@@ -152,3 +160,9 @@ class Database:
                 f"The database is at a migration this batchframe does not know ({error}). Upgrade batchframe."
             ) from None
         connection.commit()
+
+
+def _parsed(url: str) -> URL:
+    with suppress(ArgumentError, ValueError):
+        return make_url(url)
+    return _UNREADABLE

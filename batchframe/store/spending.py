@@ -47,6 +47,14 @@ def spending(connection: Connection, job_id: int) -> Spending:
     return Spending(seen, int(row.cached), row.cost if row.priced else None, row.reserved)
 
 
+def by_model(connection: Connection) -> dict[str, float]:
+    """US dollars spent on each model, as far as prices are known."""
+    rows = connection.execute(
+        text("SELECT model, sum(cost_usd) AS cost FROM batch WHERE cost_usd IS NOT NULL GROUP BY model ORDER BY model")
+    )
+    return {row.model: float(row.cost) for row in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class BatchSpending:
     """One batch of a job, as its owner is shown it.

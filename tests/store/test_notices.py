@@ -1,8 +1,8 @@
 """Notices, said in one session and heard in another."""
 
 import asyncio
-import time
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
