@@ -6,6 +6,7 @@ Imported once by the fork server, so that a child costs milliseconds.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 from collections import Counter
@@ -20,6 +21,9 @@ import batchframe.providers.openai
 from batchframe.config import Settings, load_settings
 from batchframe.engine.engine import Engine
 from tests.faults.failpoints import Armed, Failpoints, FaultyDatabase, FaultyProvider
+
+STUCK_SECONDS = 40.0
+"""When an engine writes down what its threads are at: long before anybody stops waiting for it."""
 
 SETTINGS: dict[str, Any] = {
     "openai_api_key": "sk-test",
@@ -44,6 +48,10 @@ class Site:
         """The settings of an engine of this site."""
         return load_settings(**{**SETTINGS, "openai_base_url": self.base_url, "home": self.home, **self.settings})
 
+    def stacks(self, pid: int) -> Path:
+        """Where an engine that does not come to its end says what it is at."""
+        return self.home / f"{pid}.stacks"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -59,6 +67,14 @@ HIT = "hit"
 
 def run(site: Site, armed: Armed | None, reports: Connection) -> None:
     """Work until no job is open, or until the armed fault ends it."""
+    site.home.mkdir(parents=True, exist_ok=True)
+    with site.stacks(os.getpid()).open("w") as stacks:
+        faulthandler.dump_traceback_later(STUCK_SECONDS, file=stacks)
+        _run(site, armed, reports)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _run(site: Site, armed: Armed | None, reports: Connection) -> None:
     log = _Log()
     logging.basicConfig(handlers=[log], level=logging.WARNING)
     failpoints = Failpoints(armed, lambda: reports.send(HIT))

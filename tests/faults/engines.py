@@ -13,7 +13,7 @@ from tests.faults.failpoints import Armed
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.faults.child"])
-_PATIENCE = 90.0
+_PATIENCE = 60.0
 """Seconds an engine may take before the test says that it hangs: far more than any of them needs."""
 
 
@@ -35,6 +35,7 @@ class EngineProcess:
     """One engine at work; a context manager that leaves no process behind."""
 
     def __init__(self, site: Site, armed: Armed | None = None) -> None:
+        self._site = site
         self._reports, there = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=child.run, args=(site, armed, there), daemon=True)
         self._process.start()
@@ -66,7 +67,8 @@ class EngineProcess:
             self._process.join(seconds)
         if self._process.exitcode is None:
             self._process.kill()
-            raise TimeoutError(f"an engine did not end within {seconds} s")
+            stacks = self._site.stacks(self.pid).read_text()
+            raise TimeoutError(f"an engine did not end within {seconds} s. It was at:\n{stacks}")
         return Ended(self._process.exitcode, hit, report)
 
     def __enter__(self) -> Self:
