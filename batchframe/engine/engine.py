@@ -175,7 +175,9 @@ class Engine:
             try:
                 ids = list(self._held)
                 asked = time.monotonic()
-                await asyncio.wait_for(asyncio.to_thread(self._renew, ids), lease / 3)
+                # Not wait_for, which in Python 3.11 swallows a cancellation that meets the answer: no stop would follow.
+                async with asyncio.timeout(lease / 3):
+                    await asyncio.to_thread(self._renew, ids)
                 renewed = asked
             except Exception as error:  # whatever it is, this loop decides whether the engine may go on
                 logger.warning("leases could not be renewed: %s", error)
