@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import sqlalchemy
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from batchframe.errors import ConfigurationError, DatabaseError
@@ -24,6 +25,32 @@ _UNUSABLE = (OperationalError, InternalError, InterfaceError, sqlalchemy.exc.Tim
 
 _MIGRATION_LOCK = 0x62617463686672
 """Key of the advisory lock under which one process migrates and the others wait."""
+
+
+_CONNECT_SECONDS = 10
+_IDLE_SECONDS = 120
+_TRANSACTION_SECONDS = 3600
+"""A process that is frozen inside a transaction holds its locks, and nobody else gets on. After so long of silence, or
+in all, the server takes them from it. Parsing results, the longest silence of a healthy one, takes seconds."""
+
+_KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 40_000,
+}
+"""A server that vanished without a word is noticed after 40 s; by the kernel's own rules it takes hours. In seconds,
+but for the last, which is in milliseconds."""
+
+_SESSION = {
+    "search_path": "batchframe",
+    "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
+    # The same from the other side: a machine that vanished holds no locks for longer.
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
+}
 
 
 class Database:
@@ -53,8 +80,13 @@ class Database:
             pool_size=8,
             max_overflow=24,
             pool_pre_ping=True,
-            connect_args={"options": "-c search_path=batchframe", "connect_timeout": 10},
+            connect_args={
+                "options": " ".join(f"-c {name}={value}" for name, value in _SESSION.items()),
+                "connect_timeout": _CONNECT_SECONDS,
+                **_KEEPALIVE,
+            },
         )
+        event.listen(self._engine, "connect", _limit_transactions)
         try:
             self._migrate()
         except BaseException:
@@ -132,4 +164,11 @@ class Database:
             raise DatabaseError(
                 f"The database is at a migration this batchframe does not know ({error}). Upgrade batchframe."
             ) from None
+        connection.commit()
+
+
+def _limit_transactions(connection: psycopg.Connection[Any], _: object) -> None:
+    """Postgres 17 and later can end a transaction that is frozen in the middle of a COPY, too."""
+    if connection.info.server_version >= 170_000:
+        connection.execute(f"SET transaction_timeout = '{_TRANSACTION_SECONDS}s'".encode())
         connection.commit()
