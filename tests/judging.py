@@ -236,7 +236,9 @@ _AT_END = {
             SELECT 1 FROM outcome o WHERE o.job_id = r.job_id AND o.row_no = r.row_no AND o.final
         )
     """,
-    "batches that never ended": "SELECT 'batch ' || id || ' is ' || state FROM batch WHERE state NOT IN ('done', 'failed')",
+    "batches that never ended": """
+        SELECT 'batch ' || id || ' is ' || state FROM batch WHERE state NOT IN ('done', 'failed')
+    """,
     "loans never settled": f"SELECT {_ROW.format('l')} FROM loan l",
 }
 """What holds when every job has come to its end."""

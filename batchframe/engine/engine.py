@@ -175,7 +175,7 @@ class Engine:
             try:
                 ids = list(self._held)
                 asked = time.monotonic()
-                # Not wait_for, which in Python 3.11 swallows a cancellation that meets the answer: no stop would follow.
+                # Not wait_for, which in Python 3.11 swallows a cancellation that meets the answer: it would never stop.
                 async with asyncio.timeout(lease / 3):
                     await asyncio.to_thread(self._renew, ids)
                 renewed = asked

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import importlib
 import logging
 import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,12 +39,17 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Site:
-    """Where an engine works: one database, one provider, one home."""
+    """Where an engine works: one database, one provider, one home.
+
+    Attributes:
+        patches: what is different in its process, by import path, as in `{"batchframe.providers.openai._TIMEOUT": 1}`.
+    """
 
     database_url: str
     base_url: str
     home: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
+    patches: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Settings:
         """The settings of an engine of this site."""
@@ -68,20 +75,21 @@ HIT = "hit"
 def run(site: Site, armed: Armed | None, reports: Connection) -> None:
     """Work until no job is open, or until the armed fault ends it."""
     site.home.mkdir(parents=True, exist_ok=True)
-    with site.stacks(os.getpid()).open("w") as stacks:
+    with site.stacks(os.getpid()).open("a") as stacks:
         faulthandler.dump_traceback_later(STUCK_SECONDS, file=stacks)
         _run(site, armed, reports)
         faulthandler.cancel_dump_traceback_later()
 
 
 def _run(site: Site, armed: Armed | None, reports: Connection) -> None:
+    for place, value in site.patches.items():
+        module, _, name = place.rpartition(".")
+        setattr(importlib.import_module(module), name, value)
     log = _Log()
     logging.basicConfig(handlers=[log], level=logging.WARNING)
     failpoints = Failpoints(armed, lambda: reports.send(HIT))
-    try:
+    with suppress(asyncio.CancelledError, KeyboardInterrupt):
         asyncio.run(_work(site, failpoints))
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        pass
     reports.send(Report(failpoints.passed, log.lines))
 
 
@@ -91,11 +99,18 @@ async def _work(site: Site, failpoints: Failpoints) -> None:
     provider = FaultyProvider(batchframe.providers.openai.OpenAIProvider(settings), failpoints)
     engine = asyncio.create_task(Engine(database, {provider.id: provider}, settings).run(until_idle=True))
     failpoints.cancel = _canceller(engine, asyncio.get_running_loop())
+    asyncio.get_running_loop().call_later(STUCK_SECONDS, _write_tasks, site.stacks(os.getpid()))
     try:
         await engine
     finally:
         await provider.close()
         database.close()
+
+
+def _write_tasks(path: Path) -> None:
+    with path.open("a") as stacks:
+        for task in asyncio.all_tasks():
+            task.print_stack(file=stacks)
 
 
 def _canceller(engine: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -36,6 +38,7 @@ class EngineProcess:
 
     def __init__(self, site: Site, armed: Armed | None = None) -> None:
         self._site = site
+        self._hit = False
         self._reports, there = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=child.run, args=(site, armed, there), daemon=True)
         self._process.start()
@@ -47,6 +50,20 @@ class EngineProcess:
         assert self._process.pid is not None
         return self._process.pid
 
+    def wait_until_hit(self, seconds: float = _PATIENCE) -> None:
+        """Wait until it has reached the armed failpoint, and is frozen there.
+
+        Raises:
+            TimeoutError: it does not come to it.
+        """
+        if not self._reports.poll(seconds) or self._reports.recv() != child.HIT:
+            raise TimeoutError("an engine did not come to its failpoint")
+        self._hit = True
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """kill -9."""
         self._process.kill()
@@ -57,11 +74,11 @@ class EngineProcess:
         Raises:
             TimeoutError: it did not come to one.
         """
-        hit, report = False, None
+        report = None
         try:
             while self._reports.poll(seconds):
                 said = self._reports.recv()
-                hit = hit or said == child.HIT
+                self._hit = self._hit or said == child.HIT
                 report = said if isinstance(said, Report) else report
         except EOFError:
             self._process.join(seconds)
@@ -69,7 +86,7 @@ class EngineProcess:
             self._process.kill()
             stacks = self._site.stacks(self.pid).read_text()
             raise TimeoutError(f"an engine did not end within {seconds} s. It was at:\n{stacks}")
-        return Ended(self._process.exitcode, hit, report)
+        return Ended(self._process.exitcode, self._hit, report)
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 from collections import Counter
@@ -30,7 +31,8 @@ from batchframe.store.database import Database
 
 ACTIONS = ("exit", "lost", "cancel", "interrupt")
 """exit: the process is gone, as by kill -9 · lost: the connection breaks, on this side or the other of what was being
-done · cancel: the engine's task is cancelled there · interrupt: Ctrl-C in an engine that has no handler for it."""
+done · cancel: the engine's task is cancelled there · interrupt: Ctrl-C in an engine that has no handler for it. One
+more, "freeze", stops the process (SIGSTOP) without its knowing, until it is let go on."""
 
 EXIT_STATUS = 137
 
@@ -63,6 +65,9 @@ class Failpoints:
         self._on_hit()
         if self._armed.action == "exit":
             os._exit(EXIT_STATUS)
+        if self._armed.action == "freeze":
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return None
         if self._armed.action == "interrupt":
             raise KeyboardInterrupt
         return self._armed.action

@@ -36,11 +36,15 @@ class Scenario:
             jobs.cancel(database, job_id)
 
 
+def _refused_at_first(simulator: Simulator) -> None:
+    simulator.faults.row("row number 2", status=500, times=1)
+    simulator.faults.on("batches.create", "status", status=429)
+
+
 def _rows_that_fail(simulator: Simulator) -> None:
     simulator.faults.row("row number 3", status=400, code="bad", message="Not this.")
     simulator.faults.row("row number 7", status=500, times=1)
     simulator.faults.batch(skip=1, expire_after=0.4)
-    simulator.faults.on("batches.create", "status", status=429)
 
 
 def _queue_full(simulator: Simulator) -> None:
@@ -64,6 +68,7 @@ def _runs_for_an_hour(simulator: Simulator) -> None:
 
 
 SCENARIOS: dict[str, Scenario] = {
+    "refused at first": Scenario(3, _refused_at_first),
     "rows that fail": Scenario(12, _rows_that_fail),
     "answer lost": Scenario(4, lambda simulator: simulator.faults.on("batches.create", "reset_after")),
     "call lost": Scenario(4, lambda simulator: simulator.faults.on("batches.create", "reset")),

@@ -18,6 +18,7 @@ import batchframe.engine.engine
 import batchframe.engine.settling
 import batchframe.engine.steps
 from batchframe.core.states import Event
+from tests.faults.cases import under_way
 from tests.faults.conftest import World, Worlds
 from tests.faults.engines import EngineProcess, finish
 from tests.faults.failpoints import ACTIONS, EXIT_STATUS, Armed
@@ -25,7 +26,7 @@ from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.judging import judge
 
 COMMITTED: dict[str, tuple[str, ...]] = {
-    "rows that fail": (
+    "refused at first": (
         "engine._claim",
         "engine._due_jobs",
         "engine._give_back",
@@ -59,10 +60,11 @@ COMMITTED: dict[str, tuple[str, ...]] = {
 }
 """The steps an engine takes, each under a scenario that leads to it."""
 
-OFTEN = frozenset(
-    {"create", "upload", "fetch", "settling.results (ended)", "steps._advance (accepted)", "engine._claim"}
-)
-"""Steps of "rows that fail" that also fail at their third time, when other batches are further on."""
+LOOKS = frozenset({"engine._due_jobs", "engine._next_due", "settling.rules"})
+"""Transactions that write nothing: there is no difference between the two sides of their commit."""
+
+AGAIN = {"create", "upload", "fetch", "settling.results (ended)", "steps._advance (accepted)", "engine._claim"}
+"""Steps that also fail at their third time, in a job of several batches that are all on their way."""
 
 BY_TIME = frozenset({"engine._renew"})
 """Steps that only come with time; `test_frozen.py` is about leases."""
@@ -82,12 +84,18 @@ class Case:
 def _cases() -> Iterator[Case]:
     for scenario, steps in COMMITTED.items():
         for step in steps:
-            transaction = "." in step
-            for side in ("before commit", "after commit") if transaction else ("before", "after"):
-                for action in ACTIONS:
-                    yield Case(scenario, Armed(f"{step}: {side}", action))
-                    if step in OFTEN:
-                        yield Case(scenario, Armed(f"{step}: {side}", action, nth=3))
+            for failpoint in _sides(step):
+                yield from (Case(scenario, Armed(failpoint, action)) for action in ACTIONS)
+    for step in AGAIN:
+        for failpoint in _sides(step):
+            yield from (Case("rows that fail", Armed(failpoint, action, nth=3)) for action in ("exit", "lost"))
+
+
+def _sides(step: str) -> list[str]:
+    if "." not in step:
+        return [f"{step}: before", f"{step}: after"]
+    looks = step.partition(" ")[0] in LOOKS
+    return [f"{step}: before commit", *([] if looks else [f"{step}: after commit"])]
 
 
 def _play(world: World, scenario: Scenario, armed: Armed | None) -> Counter[str]:
@@ -114,10 +122,8 @@ def played(worlds: Worlds, request: pytest.FixtureRequest) -> Iterator[dict[Case
         with worlds() as world:
             _play(world, SCENARIOS[case.scenario], case.armed)
 
-    selected = [item.callspec.params.get("case") for item in request.session.items if hasattr(item, "callspec")]
-    with ThreadPoolExecutor(6) as pool:
-        yield {case: pool.submit(play, case) for case in selected if isinstance(case, Case)}
-        pool.shutdown(cancel_futures=True)
+    with under_way(request, Case, play) as cases:
+        yield cases
 
 
 @pytest.mark.parametrize("case", list(_cases()), ids=str)
