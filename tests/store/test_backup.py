@@ -161,6 +161,25 @@ def test_a_file_that_is_no_backup_leaves_the_database_as_it_was(
     assert bf.job("kept").frame()["response"].tolist() == FRAME["text"].tolist()
 
 
+def test_a_backup_of_a_newer_batchframe_is_refused(
+    connect: Callable[..., bf.Session], old: Path, new: Path, tmp_path: Path
+) -> None:
+    """Restored, it could not be opened. It is found out at the very end, and what was there is there again."""
+    file = tmp_path / "saved.dump"
+    connect(database_url=None, home=old).close()
+    session = connect(database_url=None, home=new)
+    FRAME.llm.batch("{text}", model="m", name="kept").wait(30, progress=False)
+    session.close()
+    with psycopg.connect(embedded.start(old)) as connection:
+        connection.execute("UPDATE batchframe.alembic_version SET version_num = '9999'")
+    backup.back_up(old, file)
+    with pytest.raises(DatabaseError, match="newer batchframe: upgrade batchframe"):
+        backup.restore(new, file, force=True)
+    connect(database_url=None, home=new)
+    assert finished("kept")
+    assert not list(new.glob("restore-*"))
+
+
 def test_a_backup_that_fails_leaves_the_earlier_one(
     connect: Callable[..., bf.Session], old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
