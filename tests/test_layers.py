@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "demo": {"", "config", "simulator", "store"},
     "__main__": {"cli"},
     "cli": {
-        *("", "errors", "model", "config", "store", "providers", "engine", "frame", "operations", "simulator", "demo")
+        *("", "errors", "model", "config", "core", "store", "providers", "engine", "frame"),
+        *("operations", "simulator", "demo"),
     },
 }
 

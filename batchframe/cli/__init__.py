@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from batchframe import __version__
+from batchframe.cli.budget import budget
 from batchframe.cli.clean import clean
 from batchframe.cli.db import db
 from batchframe.cli.demo import demo
@@ -22,5 +23,5 @@ def main() -> None:
     """Label DataFrames through half-price Batch APIs. Settings come from the environment (BATCHFRAME_…, OPENAI_…)."""
 
 
-for _command in (worker, jobs, job, clean, doctor, db, simulate, demo):
+for _command in (worker, jobs, job, budget, clean, doctor, db, simulate, demo):
     main.add_command(_command)

@@ -1,4 +1,4 @@
-"""`batchframe job`: one job: shown, cancelled, retried, exported."""
+"""`batchframe job`: one job: shown, cancelled, retried, resumed, exported."""
 
 from __future__ import annotations
 
@@ -60,6 +60,15 @@ def retry(key: str, retryable: bool, wait: bool) -> None:
 
 @job.command()
 @_key
+@click.option("--budget-usd", type=float, help="The new budget, what is spent already included; left out: none.")
+@_wait
+def resume(key: str, budget_usd: float | None, wait: bool) -> None:
+    """Go on with one whose budget is used up."""
+    _change(key, lambda handle: handle.resume(budget_usd), wait)
+
+
+@job.command()
+@_key
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def export(key: str, file: Path, force: bool) -> None:
@@ -106,7 +115,11 @@ def _told(found: Job, handle: JobHandle) -> dict[str, Any]:
             "input_tokens": usage.input_tokens,
             "cached_tokens": usage.cached_tokens,
             "output_tokens": usage.output_tokens,
-            "cost_usd": None if usage.cost_usd is None else float(usage.cost_usd),
+            **{
+                name: None if (amount := getattr(usage, name)) is None else float(amount)
+                for name in ("cost_usd", "to_come_usd", "saved_usd", "budget_usd")
+            },
+            "in_words": str(usage),
         },
     }
 
@@ -117,7 +130,6 @@ def _as_text(told: dict[str, Any]) -> str:
     batches = ", ".join(f"{n:,} {state}" for state, n in told["batches"].items())
     usage = told["usage"]
     tokens = f"{usage['input_tokens']:,} tokens in ({usage['cached_tokens']:,} cached), {usage['output_tokens']:,} out"
-    cost = usage["cost_usd"]
     lines = [
         ("job", " ".join([str(told["id"]), *([repr(told["name"])] if told["name"] else [])])),
         ("status", told["status"]),
@@ -126,7 +138,7 @@ def _as_text(told: dict[str, Any]) -> str:
         ("requests", f"{told['requests']:,} for {told['rows']:,} rows: {counts}"),
         ("batches", batches or "none"),
         ("usage", f"{usage['requests']:,} answers paid for: {tokens}"),
-        ("cost", "not known for this model" if cost is None else f"${cost:,.4f} at the batch rate"),
+        ("cost", usage["in_words"]),
         *([("trouble", told["trouble"])] if told["trouble"] else []),
         *(("error", _as_line(group)) for group in told["errors"]),
     ]

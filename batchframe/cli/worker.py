@@ -28,10 +28,19 @@ _SWEEP_SECONDS = 3_600.0
 
 @click.command()
 @click.option("--until-idle", is_flag=True, help="Stop when no job is open, instead of waiting for new ones.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Batches worked on at once; those that rest at the provider are not counted.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--metrics-port", type=int, help="Serve Prometheus metrics at /metrics on this port; 0 takes a free one.")
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="The address the metrics are served on.")
-def worker(until_idle: bool, log_format: logs.Format, metrics_port: int | None, metrics_host: str) -> None:
+def worker(
+    until_idle: bool, concurrency: int, log_format: logs.Format, metrics_port: int | None, metrics_host: str
+) -> None:
     """Work on the jobs in the database until stopped (Ctrl-C or SIGTERM); others may work beside it."""
     _forbid_core_dumps()
     say: Callable[[str], None] = logger.info if log_format == "json" else click.echo
@@ -49,20 +58,23 @@ def worker(until_idle: bool, log_format: logs.Format, metrics_port: int | None, 
                 raise click.ClickException(f"--metrics-port {metrics_port}: {error.strerror}.") from None
             say(f"Metrics at http://{metrics_host}:{port}/metrics")
         try:
-            asyncio.run(_work(session, until_idle, metrics, say))
+            asyncio.run(_work(session, until_idle, concurrency, metrics, say))
         finally:
             if metrics is not None:
                 server.shutdown()
                 server.server_close()
 
 
-async def _work(session: Session, until_idle: bool, metrics: Metrics | None, say: Callable[[str], None]) -> None:
+async def _work(
+    session: Session, until_idle: bool, concurrency: int, metrics: Metrics | None, say: Callable[[str], None]
+) -> None:
     providers = session.providers()
     if metrics is not None:
         from batchframe.operations.metered import MeteredProvider
 
         providers = [MeteredProvider(provider, metrics.calls) for provider in providers]
-    engine = Engine(session.database, {provider.id: provider for provider in providers}, session.settings)
+    by_id = {provider.id: provider for provider in providers}
+    engine = Engine(session.database, by_id, session.settings, concurrency=concurrency)
     running = asyncio.create_task(engine.run(until_idle=until_idle))
     for stop in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(stop, running.cancel)

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from batchframe.core.packing import Limits
 from batchframe.errors import DoubtfulError, RefusedError
-from batchframe.providers.base import Provider, RemoteBatch
+from batchframe.providers.base import Provider, RemoteBatch, Reply
 
 T = TypeVar("T")
 
@@ -78,6 +78,9 @@ class MeteredProvider:
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         return await self._counted("cancel", self._provider.cancel(batch_id))
+
+    async def ask(self, endpoint: str, body: bytes) -> Reply:
+        return await self._counted("ask", self._provider.ask(endpoint, body))
 
     async def delete(self, file_id: str) -> None:
         await self._counted("delete", self._provider.delete(file_id))

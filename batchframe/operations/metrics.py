@@ -6,21 +6,18 @@ calls and of leases lost are the process' own.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from batchframe.core.pricing import batch_cost
 from batchframe.engine.watching import tally
 from batchframe.errors import DatabaseError
-from batchframe.model import BatchState, Job
+from batchframe.model import BatchState
 from batchframe.operations.metered import CallMetrics
-from batchframe.store import figures, jobs, outcomes
+from batchframe.store import figures, spending
 from batchframe.store.database import Database
 
 
@@ -50,7 +47,6 @@ class _DatabaseCollector(Collector):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._spending = _Spending()
 
     def describe(self) -> Iterator[Metric]:
         """Nothing is read at registration."""
@@ -61,7 +57,7 @@ class _DatabaseCollector(Collector):
         try:
             with self._database.transaction() as connection:
                 now = figures.read(connection)
-                spent = self._spending.read(connection)
+                spent = spending.by_model(connection)
         except DatabaseError:
             up.add_metric([], 0)
             yield up
@@ -80,33 +76,6 @@ class _DatabaseCollector(Collector):
         yield _labelled("batchframe_spend_usd", "Spent on the jobs in the database, by known prices", "model", spent)
         yield _counter("batchframe_leases_lost", "Leases lost to another engine", tally["leases lost"])
         yield _counter("batchframe_duplicates", "Batches found to be at the provider twice", tally["duplicates"])
-
-
-class _Spending:
-    """US dollars by model. The sum over a job's outcomes is made again only when one more of them is settled."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # scrapes come in threads
-        self._known: dict[int, tuple[object, Decimal | None]] = {}
-
-    def read(self, connection: Any) -> dict[str, float]:
-        every = jobs.newest_first(connection)
-        with self._lock:
-            self._known = {job.id: self._of(connection, job) for job in every}
-            models: dict[str, Decimal] = {}
-            for job in every:
-                cost = self._known[job.id][1]
-                if cost is not None:
-                    models[job.route.model] = models.get(job.route.model, Decimal(0)) + cost
-        return {model: float(cost) for model, cost in models.items()}
-
-    def _of(self, connection: Any, job: Job) -> tuple[object, Decimal | None]:
-        mark = (job.n_settled, job.closed)
-        known = self._known.get(job.id)
-        if known is not None and known[0] == mark:
-            return known
-        _, used = outcomes.usage(connection, job.id)
-        return mark, batch_cost(job.route.model, used)
 
 
 def _gauge(name: str, help_: str, value: float) -> Metric:

@@ -1,4 +1,5 @@
-"""The seam to a provider: a Protocol of six verbs, two more for housekeeping, and the two records that cross it.
+"""The seam to a provider: a Protocol of six verbs for batches, one for real time, two for housekeeping, and the records
+that cross it.
 
 A verb either has its effect and returns, or raises `RefusedError` (it had none) or `DoubtfulError` (nobody knows).
 Which of the two is all the engine needs to keep a request from being paid for twice.
@@ -60,6 +61,19 @@ class RemoteBatch:
     total: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer to a request asked in real time, good or not.
+
+    Attributes:
+        retry_after: seconds the provider asks to wait before the next try; None when it does not say.
+    """
+
+    status: int
+    body: bytes
+    retry_after: float | None
+
+
 class Provider(Protocol):
     """A Batch API."""
 
@@ -94,6 +108,9 @@ class Provider(Protocol):
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask a batch to stop; one that has ended already is returned as it is."""
+
+    async def ask(self, endpoint: str, body: bytes) -> Reply:
+        """Ask one request in real time, at the full price. One HTTP request, never repeated inside."""
 
     async def delete(self, file_id: str) -> None:
         """Delete a file; one that is gone already is no error."""

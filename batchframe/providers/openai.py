@@ -22,12 +22,14 @@ from batchframe.config import Settings
 from batchframe.core.packing import Limits
 from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
 from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
-from batchframe.providers.base import MARK, Phase, Problem, RemoteBatch
+from batchframe.providers.base import MARK, Phase, Problem, RemoteBatch, Reply
 
 T = TypeVar("T")
 
 _TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
 _TRANSFER_TIMEOUT = httpx2.Timeout(300.0, connect=5.0)
+_ANSWER_TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
+"""As long as the SDK waits for an answer by itself (facts §4): a reasoning model takes minutes."""
 _CLOCK_SLACK = timedelta(hours=2)
 """How far the provider's clock may be from the database's before a listing is cut too early."""
 
@@ -163,6 +165,23 @@ class OpenAIProvider:
             if error.status != 404:
                 raise
 
+    async def ask(self, endpoint: str, body: bytes) -> Reply:
+        """Ask one request in real time, at the full price. One HTTP request, never repeated inside."""
+        response = await self._call("ask in real time", self._replied(endpoint, body))
+        return Reply(response.status_code, response.content, _seconds(response.headers.get("retry-after")))
+
+    async def _replied(self, endpoint: str, body: bytes) -> httpx2.Response:
+        """Whatever the provider replied: an error is an answer too."""
+        try:
+            return await self._client.post(
+                endpoint.removeprefix("/v1"),
+                content=body,
+                cast_to=httpx2.Response,
+                options={"headers": {"Content-Type": "application/json"}, "timeout": _ANSWER_TIMEOUT},
+            )
+        except openai.APIStatusError as error:
+            return error.response
+
     async def close(self) -> None:
         """Close connections."""
         await self._client.close()
@@ -210,6 +229,14 @@ def _remote(batch: Batch) -> RemoteBatch:
         created_at=datetime.fromtimestamp(batch.created_at, UTC) if batch.created_at else None,
         total=counts.total if counts else None,
     )
+
+
+def _seconds(header: str | None) -> float | None:
+    """A `retry-after` in seconds; its other form, a date, is not worth a clock."""
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None
 
 
 def _from_status(error: openai.APIStatusError, action: str) -> ProviderError:

@@ -6,17 +6,19 @@ database's own; no engine's clock is ever compared with another's.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg
 import sqlalchemy
-from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from batchframe.errors import ConfigurationError, DatabaseError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test keeps it so. Known here, a database that is up to date opens without Alembic."""
 
 _UNUSABLE = (OperationalError, InternalError, InterfaceError, sqlalchemy.exc.TimeoutError, psycopg.OperationalError)
@@ -26,6 +28,31 @@ _UNREADABLE = URL.create("unreadable")
 
 _MIGRATION_LOCK = 0x62617463686672
 """Key of the advisory lock under which one process migrates and the others wait."""
+
+_CONNECT_SECONDS = 10
+_IDLE_SECONDS = 120
+_TRANSACTION_SECONDS = 3600
+"""A process that is frozen inside a transaction holds its locks, and nobody else gets on. After so long of silence, or
+in all, the server takes them from it. Parsing results, the longest silence of a healthy one, takes seconds."""
+
+_KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 40_000,
+}
+"""A server that vanished without a word is noticed after 40 s; by the kernel's own rules it takes hours. In seconds,
+but for the last, which is in milliseconds."""
+
+_SESSION = {
+    "search_path": "batchframe",
+    "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
+    # The same from the other side: a machine that vanished holds no locks for longer.
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
+}
 
 
 class Database:
@@ -50,13 +77,7 @@ class Database:
         if (kind := self.url.get_backend_name()) not in ("postgresql", "postgres"):
             raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {kind!r}.")
         self.url = self.url.set(drivername="postgresql+psycopg")
-        self._engine = create_engine(
-            self.url,
-            pool_size=8,
-            max_overflow=24,
-            pool_pre_ping=True,
-            connect_args={"options": "-c search_path=batchframe", "connect_timeout": 10},
-        )
+        self._engine = self._open(_SESSION)
         try:
             self._migrate()
         except BaseException:
@@ -84,20 +105,44 @@ class Database:
                 yield connection
                 return
         except _UNUSABLE as error:
-            unreachable = self._unreachable(error)
+            unreachable = self.unreachable(error)
         raise unreachable
 
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""
         self._engine.dispose()
 
-    def _unreachable(self, error: Exception) -> DatabaseError:
-        """To be raised outside the `except`: the driver's own error holds the connection, and with it the password.
+    def reserved(self, seconds: float) -> Database:
+        """The same database over connections of its own, whose statements fail when they take longer than `seconds`."""
+        other = copy.copy(self)
+        other._engine = self._open({**_SESSION, "statement_timeout": f"{max(1, round(seconds * 1000))}ms"})
+        return other
 
-        Its words name host and user, never the password.
+    def connect_arguments(self) -> dict[str, Any]:
+        """What psycopg needs for a connection of its own. The password is in it: not for people."""
+        _, arguments = self._engine.dialect.create_connect_args(self.url)
+        return {**arguments, **self._arguments(_SESSION)}
+
+    def unreachable(self, error: Exception) -> DatabaseError:
+        """What the driver said, in our words, which name host and user, never the password.
+
+        To be raised outside the `except`: the driver's own error holds the connection, and with it the password.
         """
         said = " ".join(str(getattr(error, "orig", error)).split())
         return DatabaseError(f"Postgres at {self.place} cannot be used: {said}. Check BATCHFRAME_DATABASE_URL.")
+
+    def _open(self, session: dict[str, str]) -> sqlalchemy.Engine:
+        engine = create_engine(
+            self.url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args=self._arguments(session)
+        )
+        event.listen(engine, "connect", _limit_transactions)
+        return engine
+
+    def _arguments(self, session: dict[str, str]) -> dict[str, Any]:
+        """What libpq is told beside the URL, in which a keep-alive of the user's own wins."""
+        keepalive = {name: value for name, value in _KEEPALIVE.items() if name not in self.url.query}
+        options = " ".join(f"-c {name}={value}" for name, value in session.items())
+        return {"options": options, "connect_timeout": _CONNECT_SECONDS, **keepalive}
 
     def _migrate(self) -> None:
         try:
@@ -115,7 +160,7 @@ class Database:
                     connection.commit()
                 return
         except DBAPIError as error:
-            unreachable = self._unreachable(error)
+            unreachable = self.unreachable(error)
         raise unreachable
 
     @staticmethod
@@ -148,3 +193,10 @@ def _parsed(url: str) -> URL:
     with suppress(ArgumentError, ValueError):
         return make_url(url)
     return _UNREADABLE
+
+
+def _limit_transactions(connection: psycopg.Connection[Any], _: object) -> None:
+    """Postgres 17 and later can end a transaction that is frozen in the middle of a COPY, too."""
+    if connection.info.server_version >= 170_000:
+        connection.execute(f"SET transaction_timeout = '{_TRANSACTION_SECONDS}s'".encode())
+        connection.commit()

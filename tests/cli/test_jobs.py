@@ -63,7 +63,7 @@ def test_a_job_shows_why_it_failed_and_what_it_cost(
     shown = run("job", "show", "mixed").output
     assert "9 ok, 1 failed" in shown
     assert "Nobody answers t3." in shown
-    assert "at the batch rate" in shown
+    assert "$0.000010 spent" in shown
     told = json.loads(run("job", "show", "mixed", "--json").output)
     assert told["errors"][0]["count"] == 1
     assert told["usage"]["cost_usd"] > 0

@@ -1,13 +1,18 @@
 """The database: migrations, and what a connection promises."""
 
+import os
+import selectors
+import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import alembic.autogenerate
+import psycopg
 import pytest
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 import batchframe.store.migrations
 from batchframe.errors import ConfigurationError, DatabaseError
@@ -84,3 +89,47 @@ def test_what_is_no_postgres_url_is_said_without_repeating_it(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Database(url)
     assert "canary" not in str(caught.value)
+
+
+def test_a_server_that_vanished_is_noticed(database_url: str) -> None:
+    """By the kernel's own rules an engine would wait two hours for the answer of a machine that is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as door, ThreadPoolExecutor(1) as pool:
+        url = make_url(database_url)
+        behind = f"{url.query['host']}/.s.PGSQL.{url.query['port']}"
+        pool.submit(_pass_on_one_connection, door, behind)
+        through = url.set(query={}, host="127.0.0.1", port=door.getsockname()[1])
+        database = Database(through.render_as_string(hide_password=False))
+        with database.transaction() as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, psycopg.Connection)
+            options = socket.socket(fileno=os.dup(raw.fileno()))
+            with options:
+                assert options.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
+                assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 5
+                assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 4
+                assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 40_000
+        database.close()
+
+
+def test_a_transaction_that_is_frozen_is_ended_by_the_server(database: Database) -> None:
+    """Its locks would keep every other engine from the job for as long as the laptop sleeps."""
+    with database.transaction() as connection:
+        assert connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == "2min"
+        assert connection.execute(text("SHOW transaction_timeout")).scalar() == "1h"
+
+
+def _pass_on_one_connection(door: socket.socket, behind: str) -> None:
+    """A plain TCP door to the server's Unix socket."""
+    client, _ = door.accept()
+    with client, socket.socket(socket.AF_UNIX) as server:
+        server.connect(behind)
+        with selectors.DefaultSelector() as selector:
+            selector.register(client, selectors.EVENT_READ, server)
+            selector.register(server, selectors.EVENT_READ, client)
+            while True:
+                for key, _ in selector.select():
+                    data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                    if not data:
+                        return
+                    key.data.sendall(data)

@@ -1,0 +1,108 @@
+"""Engines in processes of their own, forked from a server that has everything imported."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from tests.faults import child
+from tests.faults.child import Report, Site
+from tests.faults.failpoints import Armed
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.faults.child"])
+_PATIENCE = 60.0
+"""Seconds an engine may take before the test says that it hangs: far more than any of them needs."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an engine's process ended.
+
+    Attributes:
+        hit: whether it reached the armed failpoint.
+        report: None when it died.
+    """
+
+    status: int
+    hit: bool
+    report: Report | None
+
+
+class EngineProcess:
+    """One engine at work; a context manager that leaves no process behind."""
+
+    def __init__(self, site: Site, armed: Armed | None = None) -> None:
+        self._site = site
+        self._hit = False
+        self._reports, there = _CONTEXT.Pipe(duplex=False)
+        self._process = _CONTEXT.Process(target=child.run, args=(site, armed, there), daemon=True)
+        self._process.start()
+        there.close()
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def wait_until_hit(self, seconds: float = _PATIENCE) -> None:
+        """Wait until it has reached the armed failpoint, and is frozen there.
+
+        Raises:
+            TimeoutError: it does not come to it.
+        """
+        if not self._reports.poll(seconds) or self._reports.recv() != child.HIT:
+            raise TimeoutError("an engine did not come to its failpoint")
+        self._hit = True
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+
+    def wait(self, seconds: float = _PATIENCE) -> Ended:
+        """Wait for its end.
+
+        Raises:
+            TimeoutError: it did not come to one.
+        """
+        report = None
+        try:
+            while self._reports.poll(seconds):
+                said = self._reports.recv()
+                self._hit = self._hit or said == child.HIT
+                report = said if isinstance(said, Report) else report
+        except EOFError:
+            self._process.join(seconds)
+        if self._process.exitcode is None:
+            self._process.kill()
+            stacks = self._site.stacks(self.pid).read_text()
+            raise TimeoutError(f"an engine did not end within {seconds} s. It was at:\n{stacks}")
+        return Ended(self._process.exitcode, self._hit, report)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+        self._reports.close()
+
+
+def finish(site: Site) -> Ended:
+    """Let one healthy engine work until no job is open."""
+    with EngineProcess(site) as engine:
+        ended = engine.wait()
+    assert ended.status == 0, f"a healthy engine ended with status {ended.status}"
+    return ended
