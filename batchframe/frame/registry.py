@@ -10,6 +10,7 @@ from batchframe.errors import JobNotFoundError
 from batchframe.frame import progress
 from batchframe.frame.job import JobHandle
 from batchframe.frame.session import Session, current
+from batchframe.frame.usage import amounts
 from batchframe.model import Job
 from batchframe.store import jobs as stored
 
@@ -52,7 +53,7 @@ def jobs() -> pd.DataFrame:
 
     Returns:
         One row a job, indexed by `id`: name, status, model, endpoint, provider, rows, requests, ok, failed, cancelled,
-        pending, reused, created.
+        pending, reused, cost_usd, created.
     """
     session = current()
     with session.database.transaction() as connection:
@@ -69,6 +70,7 @@ def jobs() -> pd.DataFrame:
                 field: pd.array([getattr(state, field) for state in states], dtype="Int64")
                 for field in ("rows", "requests", "ok", "failed", "cancelled", "pending", "reused")
             },
+            "cost_usd": amounts([state.usage.cost_usd for state in states]),
             "created": pd.to_datetime([one.created_at for one in found], utc=True),
         },
         index=pd.Index([one.id for one in found], name="id", dtype="int64"),

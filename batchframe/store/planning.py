@@ -17,7 +17,7 @@ from batchframe.core.budget import LARGEST_PART
 from batchframe.core.packing import Limits, line_overhead, pack
 from batchframe.core.results import CANCELLED
 from batchframe.model import Attempt, Job, Mode, Sized, Stop
-from batchframe.store import batches, budgets, counts, jobs, loans
+from batchframe.store import batches, budgets, counts, jobs, loans, quotas
 from batchframe.store.spending import spending
 
 _REALTIME_GROUP = 16
@@ -109,14 +109,10 @@ def _enforce_deadline(connection: Connection, job_id: int) -> None:
 
 def _narrowed(connection: Connection, job: Job, limits: Limits) -> Limits:
     """The limits of one batch of this job."""
-    tokens = connection.execute(
-        text("SELECT tokens FROM quota WHERE provider = :provider AND model = :model"),
-        {"provider": job.route.provider, "model": job.route.model},
-    ).scalar()
     if job.late:
         limits = dataclasses.replace(limits, requests=_REALTIME_GROUP)
-    elif tokens is not None:
-        limits = dataclasses.replace(limits, tokens=tokens)
+    else:
+        limits = dataclasses.replace(limits, tokens=quotas.allowed_tokens(connection, job.route))
     if job.budget_usd is not None:
         expects = budgets.expected(job, spending(connection, job.id).seen, _mode(job))
         if expects is not None:

@@ -11,7 +11,7 @@ import pytest
 from batchframe.config import load_settings
 from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
 from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
-from batchframe.providers.base import Phase
+from batchframe.providers.base import Phase, Reply
 from batchframe.providers.openai import OpenAIProvider, parameters, provider_id
 from batchframe.simulator import Simulator
 
@@ -151,3 +151,39 @@ def test_the_endpoints_parameters_are_the_sdks(endpoint: str, known: str) -> Non
     """A parameter the SDK learns is one batchframe knows."""
     assert known in parameters(endpoint)
     assert "temprature" not in parameters(endpoint)
+
+
+def test_asking_in_real_time_gives_whatever_was_answered(simulator: Simulator) -> None:
+    """An error is an answer too: it decides about its row, and is not the engine's to guess from an exception."""
+    body = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+    simulator.faults.on("chat.completions", "status", status=429, headers={"retry-after": "7"})
+    simulator.faults.on("chat.completions", "status", status=500)
+
+    async def ask(provider: OpenAIProvider) -> list[Reply]:
+        return [await provider.ask(CHAT, body) for _ in range(3)]
+
+    refused, broken, answered = run(simulator, ask)
+    assert (refused.status, refused.retry_after) == (429, 7.0)
+    assert (broken.status, broken.retry_after) == (500, None)
+    assert answered.status == 200
+    assert b'"hi"' in answered.body
+    assert simulator.ledger.calls["chat.completions"] == 3, "each was asked once"
+    assert simulator.ledger.requests == 1
+
+
+@pytest.mark.parametrize(("kind", "error"), [("reset", DoubtfulError), ("reset_after", DoubtfulError)])
+def test_a_connection_lost_in_real_time_is_in_doubt(
+    simulator: Simulator, kind: str, error: type[ProviderError]
+) -> None:
+    """Whether it was paid for, nobody can tell."""
+    simulator.faults.on("chat.completions", kind)
+    with pytest.raises(error, match="ask in real time"):
+        run(simulator, lambda provider: provider.ask(CHAT, b'{"model":"m","messages":[]}'))
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("-3", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None)])
+def test_a_wait_the_provider_asks_for_is_read(simulator: Simulator, header: str, seconds: float | None) -> None:
+    """Coming back earlier than asked prolongs a rate limit; an unreadable header must not break the row."""
+    simulator.faults.on("chat.completions", "status", status=429, headers={"retry-after": header})
+    reply = run(simulator, lambda provider: provider.ask(CHAT, b'{"model":"m","messages":[]}'))
+    assert reply.retry_after == seconds

@@ -101,3 +101,12 @@ def test_batch_faults_queue_up(sim: Any, customer: Any, chat_lines: Any) -> None
     batches = [customer.run(chat_lines(2)) for _ in range(5)]
     assert [batch.status for batch in batches] == ["completed", "expired", "expired", "completed", "completed"]
     assert [len(customer.lines_of(batch.output_file_id)) for batch in batches] == [2, 1, 1, 1, 2]
+
+
+def test_a_batch_can_fail_because_of_what_is_in_it(sim: Any, customer: Any, chat_lines: Any) -> None:
+    """A poisonous line spoils every file it is in, and no other."""
+    sim.faults.batch(times=None, validation_errors=[{"code": "bad", "message": "?"}], if_contains="prompt 3")
+    lines = chat_lines(5)
+    assert customer.run(lines).status == "failed"
+    del lines[3]
+    assert customer.run(lines).status == "completed"

@@ -183,3 +183,18 @@ def test_two_settlings_at_once_do_not_wait_for_each_other(database: Database, jo
             waking.result(20)
     with database.transaction() as connection:
         assert connection.execute(text("SELECT count(*) FROM batch WHERE step_at <= now()")).scalar() == 2
+
+
+def test_a_quota_is_forgotten_after_a_day(database: Database, job_id: int) -> None:
+    """A provider that raised its limit says nothing; believed for ever, the old one would hold up all later jobs."""
+    insert(database, job_id, 2, state="uploaded", tokens=20)
+    first, second = claim(database)
+    with database.transaction() as connection:
+        quotas.learn(connection, ROUTE, 30)
+        batches.advance(connection, first, Event.INTENT)
+        assert not quotas.admits(connection, second)
+        connection.execute(text("UPDATE quota SET learnt_at = now() - interval '25 hours'"))
+        assert quotas.allowed_tokens(connection, ROUTE) is None
+        assert quotas.admits(connection, second)
+        quotas.learn(connection, ROUTE, 35)
+        assert quotas.allowed_tokens(connection, ROUTE) == 35
