@@ -81,11 +81,12 @@ _IN_DOUBT = """
     SET state = 'unsure', intent_at = COALESCE(intent_at, created_at), input_file_id = COALESCE(input_file_id, ''),
         step_at = now(), owner = NULL, lease_until = NULL, token = token + 1
     WHERE state IN ('planned', 'uploaded', 'creating', 'unsure')
+      AND COALESCE(to_jsonb(batch) ->> 'mode', 'batch') = 'batch'
 """
 """The one place beside the engine that writes states: the engine's table tells of what it did, not of a lost past.
 
 The mark is kept until the first create call with it was refused, so a batch made since the backup is found by it. An
-empty file id is that of no batch.
+empty file id is that of no batch. Calls in real time leave nothing to look for; a database of 0001 knows of none.
 """
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from batchframe.engine.watching import working_on
-from batchframe.model import CHAT, Batch, BatchState, Route
+from batchframe.model import Batch
 from batchframe.operations import logs
 from batchframe.operations.logs import JsonFormatter
 
@@ -59,9 +59,8 @@ def _logging_as_it_was() -> object:
 def test_records_of_libraries_name_the_batch_they_were_made_for(capsys: pytest.CaptureFixture[str]) -> None:
     """A connection pool's warning is of use only with the job it concerns; and requests are no news."""
     logs.configure("json")
-    route = Route("p", CHAT, "m")
-    ids = (None, None, None, None, None)
-    token = working_on.set(Batch(5, UUID(int=1), 3, route, BatchState.PLANNED, 1, 1, 1, 0, *ids, 0, None, None, False))
+    unset = dict.fromkeys(Batch.__dataclass_fields__)
+    token = working_on.set(Batch(**{**unset, "id": 5, "job_id": 3}))  # type: ignore[arg-type]
     logging.getLogger("httpx2").info("HTTP Request: GET …")
     logging.getLogger("some.pool").warning("full")
     working_on.reset(token)

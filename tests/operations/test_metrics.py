@@ -107,6 +107,7 @@ def test_every_verb_of_a_provider_is_there_and_counted(simulator: Simulator, tmp
         await provider.poll(made.id)
         await provider.fetch(file_id, tmp_path / "out.jsonl")
         await provider.cancel(made.id)
+        assert (await provider.ask(CHAT, b'{"model":"m","messages":[{"role":"user","content":"hi"}]}')).status == 200
         await provider.delete(file_id)
         with pytest.raises(RefusedError):
             await provider.poll("none")
