@@ -5,8 +5,12 @@ from pathlib import Path
 
 from batchframe.cli import main
 from batchframe.config import Settings
+from batchframe.operations.metrics import Metrics
+from batchframe.store import backup
+from batchframe.store.database import Database
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def test_every_setting_is_in_the_readme_and_every_variable_there_is_a_setting() -> None:
@@ -24,6 +28,21 @@ def test_every_command_is_in_the_readme() -> None:
         assert f"batchframe {name}" in README
         for verb in getattr(command, "commands", {}):
             assert re.search(rf"batchframe {name} [a-z |]*\b{verb}\b", README)
+
+
+def test_the_statement_after_a_plain_restore_is_the_one_of_db_restore() -> None:
+    """A copy that was left behind would pay for batches twice."""
+    statement = " ".join(backup._IN_DOUBT.split())
+    assert statement in " ".join((DOCS / "operations.md").read_text().split())
+
+
+def test_every_metric_is_in_the_docs(database: Database) -> None:
+    """One cannot ask for an alert on what one does not know of."""
+    told = (DOCS / "operations.md").read_text()
+    names = {family.name for family in Metrics(database).registry.collect()}
+    assert len(names) > 10
+    for name in names:
+        assert name in told or not name.startswith("batchframe_")
 
 
 def test_every_public_name_is_exported_on_purpose() -> None:

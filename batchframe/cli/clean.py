@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from collections.abc import Sequence
 
 import click
 
 from batchframe.cli.opening import opened
 from batchframe.frame.session import Session
+from batchframe.providers.base import Provider
 from batchframe.store import cleaning
 
 _SECONDS = {"h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
@@ -47,16 +49,18 @@ def clean(older_than: float | None, files: bool, dry_run: bool, yes: bool) -> No
 
 
 def _clean_files(session: Session, dry_run: bool, yes: bool) -> None:
-    from batchframe.operations.cleaning import Deleted, delete_files
-
-    with session.database.transaction() as connection:
-        spent = cleaning.spent_files(connection, session.provider_id)
-    n_files = sum(len(batch.file_ids) for batch in spent)
-    click.echo(f"{n_files:,} files of {len(spent):,} batches that are done, at {session.provider_id}")
-    if not spent or not _agreed(dry_run, yes, f"Delete these {n_files:,} files at the provider?"):
-        return
     session.require_key()
-    provider = session.providers()[0]
+    for provider in session.providers():
+        with session.database.transaction() as connection:
+            spent = cleaning.spent_files(connection, provider.id)
+        n_files = sum(len(batch.file_ids) for batch in spent)
+        click.echo(f"{n_files:,} files of {len(spent):,} batches that are done, at {provider.id}")
+        if spent and _agreed(dry_run, yes, f"Delete these {n_files:,} files at the provider?"):
+            _delete(session, provider, spent)
+
+
+def _delete(session: Session, provider: Provider, spent: Sequence[cleaning.SpentFiles]) -> None:
+    from batchframe.operations.cleaning import Deleted, delete_files
 
     async def delete() -> Deleted:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 
 import click
 
@@ -27,7 +28,7 @@ def jobs(every: bool, as_json: bool) -> None:
         click.echo(json.dumps([summary(job, state) for job, state in shown], indent=2))
         return
     if shown:
-        head = ("id", "name", "status", "model", "requests", "ok", "failed", "pending", "created")
+        head = ("id", "name", "status", "model", "requests", "ok", "failed", "pending", "created (UTC)")
         click.echo(columns([head, *(_row(job, state) for job, state in shown)], right=_RIGHT))
     if not every and len(shown) < len(found):
         click.echo(f"{len(found) - len(shown)} closed; --all lists them too.")
@@ -55,4 +56,11 @@ def summary(job: Job, state: Progress) -> dict[str, object]:
 
 def _row(job: Job, state: Progress) -> tuple[object, ...]:
     numbers = (f"{n:,}" for n in (state.requests, state.ok, state.failed, state.pending))
-    return (job.id, job.name, state.status, job.route.model, *numbers, f"{job.created_at:%Y-%m-%d %H:%M}")
+    return (
+        job.id,
+        job.name,
+        state.status,
+        job.route.model,
+        *numbers,
+        f"{job.created_at.astimezone(UTC):%Y-%m-%d %H:%M}",
+    )

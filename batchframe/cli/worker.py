@@ -43,10 +43,10 @@ def worker(
 ) -> None:
     """Work on the jobs in the database until stopped (Ctrl-C or SIGTERM); others may work beside it."""
     _forbid_core_dumps()
-    logs.configure(log_format)
     say: Callable[[str], None] = logger.info if log_format == "json" else click.echo
     with opened(works=True) as session:
         session.require_key()
+        logs.configure(log_format)
         metrics = None
         if metrics_port is not None:
             from batchframe.operations.metrics import Metrics  # 0.1 s, for those who scrape

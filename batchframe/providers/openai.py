@@ -168,7 +168,8 @@ class OpenAIProvider:
     async def ask(self, endpoint: str, body: bytes) -> Reply:
         """Ask one request in real time, at the full price. One HTTP request, never repeated inside."""
         response = await self._call("ask in real time", self._replied(endpoint, body))
-        return Reply(response.status_code, response.content, _seconds(response.headers.get("retry-after")))
+        body_without_key = response.content.replace(self._client.api_key.encode(), b"***")  # as in `_call`
+        return Reply(response.status_code, body_without_key, _seconds(response.headers.get("retry-after")))
 
     async def _replied(self, endpoint: str, body: bytes) -> httpx2.Response:
         """Whatever the provider replied: an error is an answer too."""

@@ -1,5 +1,9 @@
 """`batchframe clean`: what nobody needs goes, what anybody may need stays."""
 
+import os
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 from sqlalchemy import text
@@ -153,3 +157,20 @@ def test_what_to_clean_has_to_be_said(run: Run) -> None:
     """And an age that cannot be read is not taken for another one."""
     assert "Say what to clean" in run("clean", status=2).output
     assert "write 12h, 30d or 8w" in run("clean", "--older-than", "30", status=2).output
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", 1), ("y", 0)])
+def test_a_terminal_is_asked(
+    done: bf.JobHandle, database: Database, environment: dict[str, str], answer: str, left: int
+) -> None:
+    """The one moment to see that it is the wrong database."""
+    age(database, done.id, 31)
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "batchframe", "clean", "--older-than", "30d"]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, env={**os.environ, **environment}) as asking:
+        os.close(theirs)
+        os.write(ours, f"{answer}\n".encode())
+        output = asking.communicate(timeout=60)[0].decode()
+    os.close(ours)
+    assert "Their answers can no longer be reused. [y/N]" in output
+    assert rows(database, done.id)["job"] == left

@@ -22,6 +22,7 @@ from batchframe.config import load_settings
 from batchframe.errors import BatchframeError, ProviderError
 from batchframe.model import CHAT
 from batchframe.operations.metrics import Metrics
+from batchframe.providers.base import Reply
 from batchframe.providers.openai import OpenAIProvider
 from batchframe.simulator import Simulator
 from batchframe.store.database import Database
@@ -119,6 +120,24 @@ def test_a_providers_failure_does_not_lead_back_to_the_key(
     error = _call(simulator.base_url, verb, path)
     assert isinstance(error, ProviderError)
     assert leaks_of(error) == []
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+def test_a_reply_in_real_time_does_not_repeat_the_key(simulator: Simulator, status: int) -> None:
+    """An error is an answer there, and is kept in the database as one."""
+    simulator.faults.on("chat.completions", "status", status=status, body=TALKATIVE)
+
+    async def ask() -> Reply:
+        provider = OpenAIProvider(load_settings(openai_api_key=KEY, openai_base_url=simulator.base_url))
+        try:
+            return await provider.ask(CHAT, b'{"model":"m","messages":[]}')
+        finally:
+            await provider.close()
+
+    reply = asyncio.run(ask())
+    assert reply.status == status
+    assert b"Bearer ***" in reply.body
+    assert not leaks(reply)
 
 
 @pytest.mark.parametrize("where", ["nobody", "reset", "cut", "late"])

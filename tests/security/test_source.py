@@ -31,10 +31,6 @@ FUNCTIONS = {("yaml", "load"), ("os", "system"), ("os", "popen")}
 FORMATS = {
     "core/template.py": ["pattern % row"],  # a join of literals whose own percent signs are doubled: tested below
     "store/loans.py": ["_NEXT_ATTEMPT.format(row_no='r.row_no')", "_NEXT_ATTEMPT.format(row_no='e.row_no')"],
-    "store/backup.py": [  # of psycopg, which quotes identifiers
-        "sql.SQL('ALTER SCHEMA {} RENAME TO {}').format(sql.Identifier(schema), sql.Identifier(to))",
-        "sql.SQL('DROP SCHEMA IF EXISTS {} CASCADE').format(sql.Identifier(schema))",
-    ],
     "simulator/schema_answers.py": [  # a pattern out of a table of the file itself
         "_FORMATS[kind].format(word=word, number=number, hexadecimal=f'{self._lot.getrandbits(48):012x}')"
     ],

@@ -91,6 +91,24 @@ def test_what_was_sent_since_the_backup_is_found_and_not_sent_again(
     assert paid_once(simulator, 30)
 
 
+def test_calls_in_real_time_are_not_looked_for_among_batches(
+    connect: Callable[..., bf.Session], simulator: Simulator, old: Path, new: Path, tmp_path: Path
+) -> None:
+    """They leave no trace in a list; in doubt for a batch that cannot be, their rows would wait for nothing."""
+    file = tmp_path / "saved.dump"
+    session = connect(database_url=None, home=old)
+    simulator.faults.on("files.create", "status", status=429, times=None)
+    job = FRAME.llm.batch("{text}", model="m", name="saved")
+    settle_into(session, job, {"planned": 1})
+    session.close()
+    with psycopg.connect(embedded.start(old)) as connection:
+        connection.execute("UPDATE batchframe.batch SET mode = 'realtime'")
+    backup.back_up(old, file)
+    backup.restore(new, file, force=False)
+    with psycopg.connect(embedded.start(new)) as connection:
+        assert connection.execute("SELECT state FROM batchframe.batch").fetchall() == [("planned",)]
+
+
 def test_a_batch_nobody_sent_is_sent_after_a_restore(
     connect: Callable[..., bf.Session], simulator: Simulator, old: Path, new: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +177,25 @@ def test_a_file_that_is_no_backup_leaves_the_database_as_it_was(
         backup.restore(old, tmp_path / "none.dump", force=True)
     connect(database_url=None, home=old)
     assert bf.job("kept").frame()["response"].tolist() == FRAME["text"].tolist()
+
+
+def test_a_backup_of_a_newer_batchframe_is_refused(
+    connect: Callable[..., bf.Session], old: Path, new: Path, tmp_path: Path
+) -> None:
+    """Restored, it could not be opened. It is found out at the very end, and what was there is there again."""
+    file = tmp_path / "saved.dump"
+    connect(database_url=None, home=old).close()
+    session = connect(database_url=None, home=new)
+    FRAME.llm.batch("{text}", model="m", name="kept").wait(30, progress=False)
+    session.close()
+    with psycopg.connect(embedded.start(old)) as connection:
+        connection.execute("UPDATE batchframe.alembic_version SET version_num = '9999'")
+    backup.back_up(old, file)
+    with pytest.raises(DatabaseError, match="newer batchframe: upgrade batchframe"):
+        backup.restore(new, file, force=True)
+    connect(database_url=None, home=new)
+    assert finished("kept")
+    assert not list(new.glob("restore-*"))
 
 
 def test_a_backup_that_fails_leaves_the_earlier_one(
