@@ -103,9 +103,11 @@ class Engine:
         finally:
             for task in beside:
                 task.cancel()
-            await self._stop()
-            await asyncio.gather(*beside, return_exceptions=True)
-            leases.give_back()  # not in a pool's thread: an event loop that is closing may have none left
+            try:
+                await self._stop()
+                await asyncio.gather(*beside, return_exceptions=True)
+            finally:  # also when it is told to stop twice
+                leases.give_back()  # not in a pool's thread: an event loop that is closing may have none left
 
     def held(self) -> dict[int, int]:
         """The batches being worked on, each with the token it was claimed with."""
@@ -164,10 +166,10 @@ class Engine:
         except Exception:
             logger.exception("looking for work failed; it is tried again")
             return self._settings.poll_seconds
+        if wait is None or wait > 0 or claimed:
+            self._fruitless = 0
         if wait is None:
             return None
-        if wait > 0 or claimed:
-            self._fruitless = 0
         if wait > 0:
             return min(wait, self._settings.poll_max_seconds)
         # It is due and was not to be had: another engine is at it, or our own planning. Their end wakes us.

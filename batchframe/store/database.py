@@ -24,9 +24,13 @@ HEAD = "0001"
 _UNUSABLE = (OperationalError, InternalError, InterfaceError, sqlalchemy.exc.TimeoutError, psycopg.OperationalError)
 """What says that the server, not the statement, is at fault; COPY's own errors come unwrapped from psycopg."""
 
-_CONNECT = {"options": "-c search_path=batchframe", "connect_timeout": 10}
+_IDLE_SECONDS = 300
+"""A process that is frozen in the middle of a transaction loses it, and with it the locks others wait for. The longest
+honest pause is the packing of a large frame, seconds."""
+
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-"""A server that vanished without a word is noticed within a minute, not in the two hours the system would take."""
+"""A server that vanished without a word is noticed within a minute, not in the two hours the system would take; and
+the server notices in the same way that we are gone."""
 
 _MIGRATION_LOCK = 0x62617463686672
 """Key of the advisory lock under which one process migrates and the others wait."""
@@ -54,7 +58,7 @@ class Database:
         if parsed.get_backend_name() not in ("postgresql", "postgres"):
             raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {parsed.get_backend_name()!r}.")
         self.url = parsed.set(drivername="postgresql+psycopg")
-        self._engine = self._open(_CONNECT)
+        self._engine = self._open()
         try:
             self._migrate()
         except BaseException:
@@ -90,14 +94,13 @@ class Database:
     def reserved(self, seconds: float) -> Database:
         """The same database over connections of its own, whose statements fail when they take longer than `seconds`."""
         other = copy.copy(self)
-        limit = f"{_CONNECT['options']} -c statement_timeout={max(1, round(seconds * 1000))}"
-        other._engine = self._open({**_CONNECT, "options": limit})
+        other._engine = self._open(statement_timeout=max(1, round(seconds * 1000)))
         return other
 
     def connect_arguments(self) -> dict[str, Any]:
         """What psycopg needs for a connection of its own. The password is in it: not for people."""
         _, arguments = self._engine.dialect.create_connect_args(self.url)
-        return {**_KEEPALIVE, **arguments, **_CONNECT}
+        return {**_KEEPALIVE, **arguments, **_arguments()}
 
     def unreachable(self, error: Exception) -> DatabaseError:
         """What the driver said, in our words."""
@@ -105,11 +108,10 @@ class Database:
         said = " ".join(str(getattr(error, "orig", error)).split())
         return DatabaseError(f"Postgres at {self.place} cannot be used: {said}. Check BATCHFRAME_DATABASE_URL.")
 
-    def _open(self, arguments: dict[str, Any]) -> sqlalchemy.Engine:
+    def _open(self, **parameters: int) -> sqlalchemy.Engine:
         keepalive = {name: value for name, value in _KEEPALIVE.items() if name not in self.url.query}
-        return create_engine(
-            self.url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={**keepalive, **arguments}
-        )
+        arguments = {**keepalive, **_arguments(**parameters)}
+        return create_engine(self.url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args=arguments)
 
     def _migrate(self) -> None:
         try:
@@ -152,3 +154,14 @@ class Database:
                 f"The database is at a migration this batchframe does not know ({error}). Upgrade batchframe."
             ) from None
         connection.commit()
+
+
+def _arguments(**parameters: int) -> dict[str, Any]:
+    """What every connection is opened with; `parameters` are the server's, beside those of all sessions."""
+    session = {
+        "search_path": "batchframe",
+        "idle_in_transaction_session_timeout": _IDLE_SECONDS * 1000,
+        **{f"tcp_{name}": value for name, value in _KEEPALIVE.items()},
+        **parameters,
+    }
+    return {"options": " ".join(f"-c {name}={value}" for name, value in session.items()), "connect_timeout": 10}

@@ -172,7 +172,14 @@ def test_whatever_makes_something_due_for_others_is_said(database: Database) -> 
         ear.execute("LISTEN batchframe")
 
         def said() -> list[str]:
-            return [notice.payload for notice in ear.notifies(timeout=0)]
+            """What came before a notice sent now; they arrive in the order of their commits."""
+            say(database, 0)
+            heard = []
+            for notice in ear.notifies(timeout=20):
+                if notice.payload == "0":
+                    return heard
+                heard.append(notice.payload)
+            raise TimeoutError
 
         with database.transaction() as connection:
             job = create(connection)
