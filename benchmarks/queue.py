@@ -6,8 +6,8 @@ once in an otherwise empty database and once beside a million finished rows, all
 measured in turn. Figures are medians of single transactions in milliseconds, commit included; in brackets, the median
 ratio to the smallest queue in the same round.
 
-A claim reads every open batch of its provider, about 0.3 µs each: an index by time would save that and cost an index
-entry, and a dead row that only vacuum takes away, with every poll.
+A claim reads every open batch of its provider, about 0.3 µs each. An index by time would save that, and cost an index
+entry with every poll: the life below then left 9,531 dead rows instead of 500, and a table of 296 KiB instead of 40.
 """
 
 import argparse

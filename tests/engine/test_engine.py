@@ -192,6 +192,26 @@ def test_a_claim_under_way_when_the_engine_stops_holds_nothing_afterwards(
     assert held == [None]
 
 
+def test_a_small_job_is_not_planned_behind_a_large_one(
+    connect: Callable[..., bf.Session], twenty: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million rows are planned for seconds; whoever asks ten beside them should not notice."""
+    session = connect(batch_max_requests=2)
+    for name in ("start", "ensure", "check_providers"):
+        monkeypatch.setattr(session.background, name, lambda: None)
+    large = twenty.llm.batch("{text}", model="m")
+    small = twenty.head(1).llm.batch("{text}!", model="m")
+
+    async def story(engine: Watched, _: object) -> None:
+        for job in (small, large):
+            assert set((await asyncio.to_thread(job.wait, 30, progress=False))["response__status"]) == {"ok"}
+
+    run(session, story)
+    with session.database.transaction() as connection:
+        planned = connection.execute(text("SELECT job_id FROM batch ORDER BY id")).scalars().all()
+    assert planned.index(small.id) <= 2
+
+
 def test_an_engine_told_to_stop_twice_still_gives_its_leases_back(
     idle: bf.Session, twenty: pd.DataFrame, simulator: Simulator
 ) -> None:
