@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint audit bench soak clean
+.PHONY: demo test lint audit bench bench-queue soak clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,9 @@ audit: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.versus_script
+
+bench-queue: $(VENV)/ready
+	$(BIN)/python -m benchmarks.queue
 
 soak: $(VENV)/ready
 	$(BIN)/python -m tests.faults.soak $(SOAK)

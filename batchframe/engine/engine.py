@@ -104,9 +104,11 @@ class Engine:
         finally:
             for task in beside:
                 task.cancel()
-            await self._stop()
-            await asyncio.gather(*beside, return_exceptions=True)
-            leases.give_back()  # not in a pool's thread: an event loop that is closing may have none left
+            try:
+                await self._stop()
+                await asyncio.gather(*beside, return_exceptions=True)
+            finally:  # also when it is told to stop twice
+                leases.give_back()  # not in a pool's thread: an event loop that is closing may have none left
 
     def held(self) -> dict[int, int]:
         """The batches being worked on, each with the token it was claimed with."""
@@ -166,10 +168,10 @@ class Engine:
         except Exception:
             logger.exception("looking for work failed; it is tried again")
             return self._settings.poll_seconds
+        if wait is None or wait > 0 or claimed:
+            self._fruitless = 0
         if wait is None:
             return None
-        if wait > 0 or claimed:
-            self._fruitless = 0
         if wait > 0:
             return min(wait, self._settings.poll_max_seconds)
         # It is due and was not to be had: another engine is at it, or our own planning. Their end wakes us.
@@ -230,25 +232,33 @@ class Engine:
         self._woken.set()
 
     async def _plan(self) -> None:
-        """Plan every due job as far as it goes."""
+        """Plan every due job as far as it goes, in turn a step each, so that a small one need not wait for a large."""
+        broken: set[int] = set()
+        planned = True
         try:
-            for job_id, provider in await asyncio.to_thread(self._due_jobs):
-                await self._plan_job(job_id, self._providers[provider].limits)
+            while planned:
+                planned = False
+                for job_id, provider in await asyncio.to_thread(self._due_jobs):
+                    if job_id not in broken:
+                        planned |= await self._plan_job(job_id, self._providers[provider].limits, broken)
         except DatabaseError as error:
             logger.warning("%s Trying again.", error)
 
-    async def _plan_job(self, job_id: int, limits: Limits) -> None:
+    async def _plan_job(self, job_id: int, limits: Limits, broken: set[int]) -> bool:
+        """Take a step; whether batches were planned."""
         try:
-            step = planning.Step.PLANNED
-            while step is planning.Step.PLANNED:
-                step = await asyncio.to_thread(self._plan_step, job_id, limits)
-                self._on_change()
-                if step is planning.Step.PLANNED:
-                    self._woken.set()
+            step = await asyncio.to_thread(self._plan_step, job_id, limits)
         except DatabaseError:
             raise
         except Exception:
             logger.exception("job %s cannot be planned; the others go on", job_id)
+            broken.add(job_id)
+            return False
+        self._on_change()
+        if step is not planning.Step.PLANNED:
+            return False
+        self._woken.set()
+        return True
 
     def _planned(self, _: asyncio.Task[None]) -> None:
         self._planning = None

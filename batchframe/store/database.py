@@ -30,10 +30,10 @@ _MIGRATION_LOCK = 0x62617463686672
 """Key of the advisory lock under which one process migrates and the others wait."""
 
 _CONNECT_SECONDS = 10
-_IDLE_SECONDS = 120
+_IDLE_SECONDS = 300
 _TRANSACTION_SECONDS = 3600
 """A process that is frozen inside a transaction holds its locks, and nobody else gets on. After so long of silence, or
-in all, the server takes them from it. Parsing results, the longest silence of a healthy one, takes seconds."""
+in all, the server takes them from it. Packing a large frame, the longest silence of a healthy one, takes seconds."""
 
 _KEEPALIVE = {
     "keepalives": 1,

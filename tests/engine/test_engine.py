@@ -192,6 +192,45 @@ def test_a_claim_under_way_when_the_engine_stops_holds_nothing_afterwards(
     assert held == [None]
 
 
+def test_a_small_job_is_not_planned_behind_a_large_one(
+    connect: Callable[..., bf.Session], twenty: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million rows are planned for seconds; whoever asks ten beside them should not notice."""
+    session = connect(batch_max_requests=2)
+    for name in ("start", "ensure", "check_providers"):
+        monkeypatch.setattr(session.background, name, lambda: None)
+    large = twenty.llm.batch("{text}", model="m")
+    small = twenty.head(1).llm.batch("{text}!", model="m")
+
+    async def story(engine: Watched, _: object) -> None:
+        for job in (small, large):
+            assert set((await asyncio.to_thread(job.wait, 30, progress=False))["response__status"]) == {"ok"}
+
+    run(session, story)
+    with session.database.transaction() as connection:
+        planned = connection.execute(text("SELECT job_id FROM batch ORDER BY id")).scalars().all()
+    assert planned.index(small.id) <= 2
+
+
+def test_an_engine_told_to_stop_twice_still_gives_its_leases_back(
+    idle: bf.Session, twenty: pd.DataFrame, simulator: Simulator
+) -> None:
+    """Ctrl-C is pressed again by whoever is impatient; the next engine must not wait a lease for it."""
+    twenty.llm.batch("{text}", model="m")
+    simulator.faults.on("files.create", "late", seconds=60)
+
+    async def story(_: Watched, running: "asyncio.Task[None]") -> None:
+        await asyncio.to_thread(simulator.wait_for, lambda seen: seen.ledger.calls["files.create"] == 1)
+        running.cancel()
+        await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+
+    run(idle, story)
+    with idle.database.transaction() as connection:
+        assert connection.execute(text("SELECT owner FROM batch")).scalars().all() == [None]
+
+
 def test_an_engine_that_stops_inside_a_copy_leaves_the_batch_whole(
     idle: bf.Session, twenty: pd.DataFrame, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,9 +123,13 @@ def test_a_handle_here_sees_at_once_what_was_done_there(
         waits = threading.Semaphore(0)
         wait_for_change = here.background.wait_for_change
 
+        rung = []
+
         def wait(seen: int, timeout: float) -> int:
             waits.release()
-            return wait_for_change(seen, timeout)
+            now = wait_for_change(seen, timeout)
+            rung.append(now != seen)
+            return now
 
         monkeypatch.setattr(here.background, "wait_for_change", wait)
 
@@ -144,3 +148,4 @@ def test_a_handle_here_sees_at_once_what_was_done_there(
             filled = bf.job("elsewhere").wait(60, progress=False)
         finishing.join()
         assert set(filled["response__status"]) == {"ok"}
+        assert all(rung), "it looked again because its time was over, not because of a notice"

@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url, text
 
+import batchframe.store.database as database_module
 import batchframe.store.migrations
 from batchframe.errors import ConfigurationError, DatabaseError
 from batchframe.store.database import HEAD, Database
@@ -75,6 +76,30 @@ def test_a_transaction_is_all_or_nothing(database: Database) -> None:
         assert connection.execute(text("SELECT count(*) FROM quota")).scalar() == 0
 
 
+def test_a_frozen_process_does_not_hold_its_locks_for_ever(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is stopped while it plans would keep every settling of that job waiting, in every process."""
+    monkeypatch.setitem(database_module._SESSION, "idle_in_transaction_session_timeout", "1s")
+    frozen = Database(database_url)
+    lock = text("SELECT pg_advisory_xact_lock(1)")
+    with pytest.raises(DatabaseError), frozen.transaction() as connection:
+        connection.execute(lock)
+        with database.transaction() as other:
+            other.execute(text("SET LOCAL lock_timeout = '20s'"))
+            other.execute(lock)
+        connection.execute(text("SELECT 1"))
+    frozen.close()
+
+
+def test_reserved_connections_do_not_wait_for_ever(database: Database) -> None:
+    """Leases are renewed on them, and have to be known as lost in time."""
+    reserved = database.reserved(0.2)
+    with pytest.raises(DatabaseError, match="statement timeout"), reserved.transaction() as connection:
+        connection.execute(text("SELECT pg_sleep(20)"))
+    reserved.close()
+
+
 def test_a_password_is_never_shown(database_url: str) -> None:
     """In the URL's query it hides from the usual masking."""
     separator = "&" if "?" in database_url else "?"
@@ -115,7 +140,7 @@ def test_a_server_that_vanished_is_noticed(database_url: str) -> None:
 def test_a_transaction_that_is_frozen_is_ended_by_the_server(database: Database) -> None:
     """Its locks would keep every other engine from the job for as long as the laptop sleeps."""
     with database.transaction() as connection:
-        assert connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == "2min"
+        assert connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == "5min"
         assert connection.execute(text("SHOW transaction_timeout")).scalar() == "1h"
 
 

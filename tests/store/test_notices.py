@@ -109,7 +109,7 @@ def test_a_listener_whose_connection_is_ended_listens_again(database: Database) 
 
 def test_a_listener_outlives_a_restart_of_the_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Upgrades restart servers; a worker that then only polled would be slow until somebody noticed."""
-    database = Database(embedded.start(tmp_path))
+    database = Database(f"{embedded.start(tmp_path)}&password=canary")
 
     async def listen() -> None:
         async with listening(database) as ear:
@@ -122,6 +122,7 @@ def test_a_listener_outlives_a_restart_of_the_server(tmp_path: Path, caplog: pyt
     try:
         asyncio.run(listen())
         assert [record.exc_info for record in caplog.records] == [None], "said once, and without a traceback"
+        assert "canary" not in caplog.text
     finally:
         database.close()
         embedded.stop(tmp_path)
