@@ -251,7 +251,7 @@ def _misreported(books: _Books, bill: _Bill) -> Iterator[str]:
 
 
 def _fault(rule: str, offenders: Iterable[str], *, more_than: int = 0) -> str:
-    found = list(offenders)
+    found = sorted(offenders)
     if len(found) <= more_than:
         return ""
     shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")

@@ -60,6 +60,10 @@ class EngineProcess:
             raise TimeoutError("an engine did not come to its failpoint")
         self._hit = True
 
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.is_alive()
+
     def thaw(self) -> None:
         """Let a frozen process go on."""
         os.kill(self.pid, signal.SIGCONT)
