@@ -69,7 +69,17 @@ class Steps:
         Raises:
             LeaseLostError: another engine holds it now.
         """
-        return await self._steps[batch.state](batch, self._providers[batch.route.provider])
+        try:
+            return await self._steps[batch.state](batch, self._providers[batch.route.provider])
+        except OSError as error:
+            logger.warning("batch %s: %s", batch.id, said := self._unwritable(error))
+            return await self._later(batch, error=said)
+
+    def _unwritable(self, error: OSError) -> str:
+        return (
+            f"BATCHFRAME_HOME={self._settings.home} cannot be written to: {error.strerror or error}. "
+            "Free some space; it goes on by itself."
+        )
 
     async def _upload(self, batch: Batch, provider: Provider) -> Batch | None:
         if batch.cancelled:
