@@ -41,6 +41,11 @@ class World:
             time.sleep(0.02)  # Postgres tells nobody what a test might wait for
         raise TimeoutError(f"not seen within {seconds} s")
 
+    def troubles(self) -> list[str]:
+        """What keeps batches from going on."""
+        with self.database.transaction() as connection:
+            return list(connection.execute(text("SELECT error FROM batch WHERE error IS NOT NULL")).scalars())
+
     def states(self) -> list[str]:
         """The states of all batches, in the order of their ids."""
         with self.database.transaction() as connection:
