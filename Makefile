@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench soak clean
+.PHONY: demo test lint audit bench soak clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,11 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml batchframe
+
+# Asks an advisory service for the installed versions; without one it must fail, not pass for clean.
+audit: $(VENV)/ready
+	$(BIN)/pip-audit --strict --skip-editable --progress-spinner off
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.versus_script

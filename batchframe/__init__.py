@@ -11,7 +11,9 @@ from batchframe.errors import (
     ConfigurationError,
     DatabaseError,
     InputError,
+    JobEndedError,
     JobNotFoundError,
+    JobPausedError,
     NameInUseError,
     ParameterError,
     ProviderError,
@@ -20,10 +22,12 @@ from batchframe.errors import (
     TemplateError,
 )
 from batchframe.frame.accessor import register as _register
-from batchframe.frame.job import JobHandle, JobUsage
+from batchframe.frame.budgets import budgets, set_budget
+from batchframe.frame.job import JobHandle
 from batchframe.frame.progress import Progress
 from batchframe.frame.registry import job, jobs
 from batchframe.frame.session import Session, connect
+from batchframe.frame.usage import JobUsage
 
 __version__ = "0.1.0"
 
@@ -33,8 +37,10 @@ __all__ = [
     "ConfigurationError",
     "DatabaseError",
     "InputError",
+    "JobEndedError",
     "JobHandle",
     "JobNotFoundError",
+    "JobPausedError",
     "JobUsage",
     "NameInUseError",
     "ParameterError",
@@ -44,9 +50,11 @@ __all__ = [
     "SchemaError",
     "Session",
     "TemplateError",
+    "budgets",
     "connect",
     "job",
     "jobs",
+    "set_budget",
 ]
 
 _register()

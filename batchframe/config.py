@@ -1,13 +1,15 @@
 """Settings from the environment, as one frozen object; `bf.connect(…)` overrides them by keyword.
 
-Secrets are `SecretStr`, so a repr, a log line or a traceback shows stars. Every duration is in seconds and may be a
-fraction, so that tests run the real loop fast.
+Secrets are `SecretStr`, so a repr, a log line or a traceback shows stars, also one that shows local variables: no
+function on the way keeps a secret as plain text. Every duration is in seconds and may be a fraction, so that tests run
+the real loop fast.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import platformdirs
 import pydantic
@@ -52,6 +54,12 @@ class Settings(BaseSettings):
     openai_organization: str | None = Field(None, validation_alias=AliasChoices("OPENAI_ORG_ID"))
     openai_project: str | None = Field(None, validation_alias=AliasChoices("OPENAI_PROJECT_ID"))
 
+    @property
+    def openai_address(self) -> str:
+        """The provider's address for people: without a user or password in it."""
+        parts = urlsplit(self.openai_base_url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
     @pydantic.field_validator("database_url", "openai_api_key")
     @classmethod
     def _empty_is_unset(cls, secret: SecretStr | None) -> SecretStr | None:
@@ -63,13 +71,30 @@ class Settings(BaseSettings):
         return home.expanduser().absolute()
 
 
+SECRETS = frozenset({"database_url", "openai_api_key"})
+
+
+def veiled(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as given, with the secret ones as `SecretStr`; the dict itself is emptied."""
+    hidden = {name: _veil(settings[name]) if name in SECRETS else settings[name] for name in settings}
+    settings.clear()
+    return hidden
+
+
+def _veil(secret: Any) -> Any:
+    """What is no text is refused by its type alone, which is all that is left of it."""
+    if secret is None or isinstance(secret, SecretStr):
+        return secret
+    return SecretStr(secret) if isinstance(secret, str) else type(secret)
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment; keywords that are not None win over it.
 
     Raises:
         ConfigurationError: a value that cannot be used, named as the variable or argument it came from.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
+    given = {name: value for name, value in veiled(overrides).items() if value is not None}
     unknown = sorted(given.keys() - Settings.model_fields.keys())
     if unknown:
         known = ", ".join(Settings.model_fields)
@@ -78,6 +103,7 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**given)
     except pydantic.ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        setting = str(first["loc"][0]) if first["loc"] else "settings"
-        shown = setting if setting in given or setting.isupper() else f"BATCHFRAME_{setting.upper()}"
-        raise ConfigurationError(f"{shown}: {first['msg']}.") from None
+    setting = str(first["loc"][0]) if first["loc"] else "settings"
+    shown = setting if setting in given or setting.isupper() else f"BATCHFRAME_{setting.upper()}"
+    # Outside the `except`: pydantic's error knows the input, and would be this one's context.
+    raise ConfigurationError(f"{shown}: {first['msg']}.")

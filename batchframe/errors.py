@@ -9,6 +9,8 @@ BatchframeError
 │   ├── ColumnExistsError               a result column that is there already
 │   └── NameInUseError                  a job name that stands for something else
 ├── JobNotFoundError (also a LookupError)
+├── JobPausedError                      a budget is used up; the job waits for the user's word
+├── JobEndedError                       none of a job's requests can be answered
 ├── ConfigurationError                  a setting that is missing or wrong
 ├── DatabaseError                       Postgres cannot be reached, started or migrated
 └── ProviderError                       the provider said no, or did not answer
@@ -53,6 +55,14 @@ class NameInUseError(InputError):
 
 class JobNotFoundError(BatchframeError, LookupError):
     """No job of this id or name in the database."""
+
+
+class JobPausedError(BatchframeError):
+    """A budget is used up and nothing is under way: the job waits for `job.resume`. What was answered is kept."""
+
+
+class JobEndedError(BatchframeError):
+    """A reason that concerns all of a job's requests has ended it, such as a model that does not exist."""
 
 
 class ConfigurationError(BatchframeError):

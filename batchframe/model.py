@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from msgspec import Struct
@@ -92,6 +93,38 @@ class Usage(Struct, frozen=True, gc=False):
 NO_USAGE = Usage()
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What answers were paid for: how many, their tokens, and their cost, None when the price is not known."""
+
+    answers: int
+    usage: Usage
+    cost_usd: Decimal | None
+
+
+class Mode(enum.StrEnum):
+    """How a batch is asked: as one file at half the price, or row by row in real time, which a deadline may ask for."""
+
+    BATCH = "batch"
+    REALTIME = "realtime"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs at the batch rate, in US dollars per million tokens."""
+
+    input: Decimal
+    output: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why nothing of a job is asked any more; what is still open ends with this code and these words."""
+
+    code: str
+    message: str
+
+
 class Outcome(Struct, frozen=True, gc=False):
     """What came back for an attempt.
 
@@ -125,6 +158,7 @@ class BatchState(enum.StrEnum):
     UNSURE = "unsure"
     SUBMITTED = "submitted"
     ENDED = "ended"
+    ASKING = "asking"
     DONE = "done"
     FAILED = "failed"
 
@@ -135,21 +169,27 @@ class Batch:
 
     Attributes:
         uid: the mark that goes to the provider in the batch's metadata; renewed for every create call.
+        mode: as a file, or row by row in real time.
+        root_id: the batch this one is a part of, split to find what fails it; None when it is whole.
         tokens: estimated input tokens, counted against the enqueued-token limit while the batch runs.
+        reserved_usd: what it is expected to cost; None before its intent, or when the price is not known.
         token: the fencing token; a write with an older one is refused.
         polls: looks without progress; sets the back-off.
         n_answered: rows the provider says it has worked off.
         intent_age, ended_age: seconds since the create call was intended, and since the batch ended.
-        cancelled: whether its job is.
+        stopped: whether it is to stop: its job was cancelled or ended, or, unless in real time, its deadline is over.
     """
 
     id: int
     uid: UUID
     job_id: int
     route: Route
+    mode: Mode
+    root_id: int | None
     state: BatchState
     n_requests: int
     tokens: int
+    reserved_usd: Decimal | None
     token: int
     polls: int
     input_file_id: str | None
@@ -160,7 +200,7 @@ class Batch:
     n_answered: int
     intent_age: float | None
     ended_age: float | None
-    cancelled: bool
+    stopped: bool
 
 
 class RowStatus(enum.StrEnum):
@@ -182,7 +222,14 @@ class Job:
         digest: the identity of the call and its rows: the same cell again has the same digest.
         n_rows, n_skipped: rows of the frame, and those not asked because a value is missing.
         n_requests: distinct requests; every one ends as ok, failed or cancelled.
+        tokens: estimated input tokens of all requests.
+        answer_tokens: the most output tokens one answer may have; None when there is no cap.
+        price: what the user said the model costs; None when the table is asked.
         n_reused: those of `n_ok` whose answer another job had paid for.
+        paused: why nothing more is sent, in words for the user; None when it goes on.
+        late: whether its deadline is over and has been acted on.
+        stop: why nothing of it is asked any more; None when it goes on.
+        ended: whether `stop` is a reason that ended it as a whole, such as a model that does not exist.
     """
 
     id: int
@@ -193,12 +240,21 @@ class Job:
     n_rows: int
     n_skipped: int
     n_requests: int
+    tokens: int
+    answer_tokens: int | None
+    price: Price | None
+    budget_usd: Decimal | None
     n_ok: int
     n_failed: int
     n_cancelled: int
     n_reused: int
     created_at: datetime
+    paused: str | None
+    deadline_at: datetime | None
+    late: bool
     cancelled: bool
+    ended: bool
+    stop: Stop | None
     closed: bool
 
     @property

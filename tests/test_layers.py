@@ -17,10 +17,14 @@ MAY_IMPORT = {
     "simulator": {"errors", "model", "config", "core"},
     "engine": {"errors", "model", "config", "core", "store", "providers"},
     "frame": {"errors", "model", "config", "core", "store", "providers", "engine"},
+    "operations": {"errors", "model", "config", "core", "store", "providers", "engine", "frame"},
     "__init__": {"errors", "frame"},
     "demo": {"", "config", "simulator", "store"},
     "__main__": {"cli"},
-    "cli": {"", "errors", "config", "engine", "frame", "store", "simulator", "demo"},
+    "cli": {
+        *("", "errors", "model", "config", "core", "store", "providers", "engine", "frame"),
+        *("operations", "simulator", "demo"),
+    },
 }
 
 

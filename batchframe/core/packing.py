@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
+from batchframe.core.budget import Forecast
 from batchframe.model import Attempt, Sized
 
 
@@ -20,15 +22,22 @@ class Limits:
         requests: lines of a file.
         n_bytes: encoded bytes of a file.
         tokens: estimated input tokens; None when the provider has not said.
+        usd: what one batch may be expected to cost, with the forecast to tell; None without a budget.
     """
 
     requests: int
     n_bytes: int
     tokens: int | None = None
+    usd: tuple[Decimal, Forecast] | None = None
 
     def admit(self, requests: int, n_bytes: int, tokens: int) -> bool:
         """Whether so much fits into one batch."""
-        return requests <= self.requests and n_bytes <= self.n_bytes and (self.tokens is None or tokens <= self.tokens)
+        return (
+            requests <= self.requests
+            and n_bytes <= self.n_bytes
+            and (self.tokens is None or tokens <= self.tokens)
+            and (self.usd is None or self.usd[1].cost(requests, tokens) <= self.usd[0])
+        )
 
 
 def line_prefix(attempt: Attempt, endpoint: str) -> bytes:

@@ -7,23 +7,25 @@ A line is taken apart just far enough to judge it; the response body stays the r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from batchframe.core.answers import decode_json, read_answer
-from batchframe.model import Attempt, Outcome
+from batchframe.model import Attempt, Outcome, Stop
 
 NOT_RUN = "not_run"
 MISSING = "missing_result"
 CANCELLED = "cancelled"
 INVALID_ANSWER = "invalid_answer"
 UNREADABLE = "unreadable_result"
+ANSWER_LOST = "answer_lost"
 
 PASSING_STATUSES = frozenset({408, 409, 429})
-PASSING_CODES = frozenset({"batch_expired", "batch_cancelled", "request_timeout"})
+NEVER_RAN = frozenset({"batch_expired", "batch_cancelled"})
+PASSING_CODES = NEVER_RAN | {"request_timeout"}
 
 
 class _Response(msgspec.Struct):
@@ -86,6 +88,13 @@ def _decode_with_lone_surrogates(raw: bytes) -> Line:
     return Line(line.custom_id, _Response(line.response.status_code, body), line.error)
 
 
+def line_of_reply(custom_id: str, status: int, body: bytes) -> Line:
+    """A reply in real time as the line a batch would have had for it; a body that is no JSON, is null."""
+    head = f'{{"custom_id":"{custom_id}","response":{{"status_code":{status},"body":'.encode()
+    decoded = decode_line(head + body + b"}}") if body.strip() else None
+    return decoded or Line(custom_id, _Response(status))
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How a job judges its rows.
@@ -94,14 +103,16 @@ class Rules:
         endpoint: which kind of answer to read.
         row_attempts: tries of a row before a passing failure is final.
         retry_wait: seconds before the next try, from the number of tries so far.
-        cancelled: the job was cancelled; nothing is asked again.
+        stop: why nothing is asked again, None when it may be.
+        late: the job's deadline is over: what a cancelled batch left unasked is asked at once.
         validate: the reason why an answer's text does not fit the job's schema, None when it does.
     """
 
     endpoint: str
     row_attempts: int
     retry_wait: Callable[[int], float]
-    cancelled: bool = False
+    stop: Stop | None = None
+    late: bool = False
     validate: Callable[[str], str | None] | None = None
 
 
@@ -138,6 +149,8 @@ def _judge(line: Line, attempt: Attempt, tries: int, rules: Rules) -> Outcome:
             body=body,
         )
     error = line.error or _Error()
+    if rules.late and not rules.stop and error.code in NEVER_RAN:
+        return not_run(attempt, tries - 1)
     return failure(
         attempt,
         tries,
@@ -160,8 +173,8 @@ def failure(
     body: bytes | None = None,
 ) -> Outcome:
     """An outcome that is not an answer: asked again when the reason may pass and tries are left, else final."""
-    if rules.cancelled and passing:
-        return Outcome(attempt, True, False, tries, status, CANCELLED, "The job was cancelled.", body)
+    if rules.stop and passing:
+        return Outcome(attempt, True, False, tries, status, rules.stop.code, rules.stop.message, body)
     again = passing and tries < rules.row_attempts
     if passing and not again:
         message = f"{message} (tried {tries} times)"
@@ -172,35 +185,6 @@ def failure(
 def not_run(attempt: Attempt, tries: int) -> Outcome:
     """An attempt that never ran, through no fault of its row: planned anew at once, no try used up."""
     return Outcome(attempt, False, False, tries, code=NOT_RUN, message="Its batch never ran.", retry_after=0.0)
-
-
-def blame(
-    attempts: Iterable[tuple[Attempt, int]], problems: Sequence[tuple[int | None, str, str]], rules: Rules
-) -> Iterator[Outcome]:
-    """The outcomes of a batch that failed validation, so that nothing of it ran.
-
-    Lines the provider names are final; the rest is planned anew. When it names none, every row uses up a try, which
-    bounds how often the batch comes back. A model that is not there condemns all.
-
-    Args:
-        attempts: each attempt with the tries used before, in the order of the input file.
-        problems: line (1-based) or None, code, message.
-    """
-    rows = list(attempts)
-    # A line that is not in the file blames nobody; taken at its word, the batch would come back for ever.
-    named = {
-        line: (code, message) for line, code, message in problems if isinstance(line, int) and 0 < line <= len(rows)
-    }
-    no_model = next(((code, message) for _, code, message in problems if code == "model_not_found"), None)
-    code, message = problems[0][1:] if problems else ("failed", "The provider failed the batch and gave no reason.")
-    for number, (attempt, tries) in enumerate(rows, start=1):
-        guilty = no_model or named.get(number)
-        if guilty:
-            yield failure(attempt, tries, rules, passing=False, code=guilty[0], message=guilty[1])
-        elif rules.cancelled or not named:
-            yield failure(attempt, tries + 1, rules, passing=True, code=code, message=message)
-        else:
-            yield not_run(attempt, tries)
 
 
 def _judge_answer(body: bytes, status: int, attempt: Attempt, tries: int, rules: Rules) -> Outcome:
@@ -219,9 +203,9 @@ def compact(raw: bytes) -> bytes:
     """The same JSON without control characters, which the store's COPY relies on; nearly always `raw` itself.
 
     Args:
-        raw: valid JSON out of one line: the only control characters it can hold are tabs and returns between tokens.
+        raw: valid JSON: the only control characters it can hold are tabs, returns and newlines between tokens.
     """
-    if b"\t" not in raw and b"\r" not in raw:
+    if b"\t" not in raw and b"\r" not in raw and b"\n" not in raw:
         return raw
     return json.dumps(json.loads(raw), separators=(",", ":")).encode()
 

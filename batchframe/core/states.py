@@ -1,11 +1,13 @@
 """The states of a batch, as one table.
 
-Two rules:
+Three rules:
 
-1. Money is spent by one move only, `creating → submitted`; the intent (`uploaded → creating`) is committed before
+1. A batch is paid for by one move only, `creating → submitted`; the intent (`uploaded → creating`) is committed before
    the call that makes it.
 2. A call without a clear answer leads to `unsure`, and from there only what the provider lists decides. Nothing
    leads from `creating` back to a state that would call again, except a definite refusal.
+3. Rows asked in real time leave no trace at the provider to look for. The intent (`planned → asking`) is committed
+   before the calls, and from `asking` nothing leads back: a row without a clear answer is reported, not asked again.
 
 The engine writes a state only through `after`, so a move that is not in the table cannot happen; `docs/states.md`
 is made from the same table.
@@ -33,6 +35,8 @@ class Event(enum.StrEnum):
     QUEUE_FULL = "queue full"
     ENDED = "ended"
     FETCHED = "fetched"
+    ASKED = "asked"
+    ANSWERED = "answered"
     GIVEN_UP = "given up"
 
 
@@ -47,6 +51,8 @@ MEANING: dict[Event, str] = {
     Event.QUEUE_FULL: "the enqueued-token limit; it waits until running batches end",
     Event.ENDED: "completed, expired or cancelled at the provider",
     Event.FETCHED: "every row has its outcome, in the same transaction",
+    Event.ASKED: "the intent to ask its rows in real time is committed; the calls follow",
+    Event.ANSWERED: "every row asked in real time has its outcome, lost answers included",
     Event.GIVEN_UP: "it never ran: its rows are settled or planned anew, in the same transaction",
 }
 
@@ -54,6 +60,7 @@ _S = BatchState
 TRANSITIONS: dict[BatchState, dict[Event, BatchState]] = {
     _S.PLANNED: {
         Event.UPLOADED: _S.UPLOADED,
+        Event.ASKED: _S.ASKING,
         Event.GIVEN_UP: _S.FAILED,
     },
     _S.UPLOADED: {
@@ -79,6 +86,9 @@ TRANSITIONS: dict[BatchState, dict[Event, BatchState]] = {
     },
     _S.ENDED: {
         Event.FETCHED: _S.DONE,
+    },
+    _S.ASKING: {
+        Event.ANSWERED: _S.DONE,
     },
     _S.DONE: {},
     _S.FAILED: {},

@@ -1,7 +1,7 @@
 """The engine in a daemon thread with an event loop of its own, as a notebook uses it.
 
-The notebook's own loop is never touched. Handles wait on a condition that the engine rings after each step; work done
-by other processes shows up when they look again by themselves.
+The notebook's own loop is never touched. Handles wait on a condition that the engine rings after each step, and when a
+notice tells of what other processes did.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from batchframe.config import Settings
 from batchframe.engine.engine import Engine
@@ -57,9 +58,11 @@ class Background:
     def start(self) -> None:
         """Start the engine, or wake it if it runs already."""
         with self._starting:
-            if self._thread is not None and self._thread.is_alive():
+            if self._runs():
                 self._wake()
                 return
+            if self._thread is not None:
+                self._thread.join(_STOP_SECONDS)  # it has ended its work and is closing its connections
             self._providers = {provider.id: provider for provider in self._make_providers()}
             self._engine = Engine(self._database, self._providers, self._settings, self._ring)
             ready = threading.Event()
@@ -72,7 +75,7 @@ class Background:
 
     def ensure(self) -> None:
         """Start the engine if it does not run."""
-        if self._thread is None or not self._thread.is_alive():
+        if not self._runs():
             self.start()
 
     def check_providers(self) -> None:
@@ -93,9 +96,8 @@ class Background:
         with self._starting:
             if self._thread is None or self._loop is None or self._main is None:
                 return
-            if self._thread.is_alive():
-                self._loop.call_soon_threadsafe(self._main.cancel)
-                self._thread.join(_STOP_SECONDS)
+            self._call(self._main.cancel)
+            self._thread.join(_STOP_SECONDS)
             self._thread = None
 
     def wait_for_change(self, seen: int, timeout: float) -> int:
@@ -104,9 +106,19 @@ class Background:
             self._changed.wait_for(lambda: self._changes != seen, timeout)
             return self._changes
 
+    def _runs(self) -> bool:
+        alive = self._thread is not None and self._thread.is_alive()
+        return alive and self._main is not None and not self._main.done()
+
     def _wake(self) -> None:
-        if self._loop is not None and self._engine is not None:
-            self._loop.call_soon_threadsafe(self._engine.wake)
+        if self._engine is not None:
+            self._call(self._engine.wake)
+
+    def _call(self, callback: Callable[[], object]) -> None:
+        """Call it in the engine's event loop, if that still runs."""
+        with suppress(RuntimeError):  # closed between a look at it and now
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(callback)
 
     def _ring(self) -> None:
         with self._changed:

@@ -1,7 +1,6 @@
-"""The engine: plans due jobs, claims due batches, takes their steps, keeps its leases, and sleeps until the next.
+"""The engine: plans due jobs, claims due batches, takes their steps, and sleeps until more is due or a notice comes.
 
-Many engines may share a database. Each is only trusted as long as it renews its leases: one that cannot stops its
-own work before the others take it over.
+Many engines may share a database. Each is only trusted as long as it renews its leases (`leases.py`).
 """
 
 from __future__ import annotations
@@ -9,23 +8,36 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 from batchframe.config import Settings
 from batchframe.core.packing import Limits
+from batchframe.engine.leases import Leases
 from batchframe.engine.steps import Steps
-from batchframe.errors import DatabaseError
-from batchframe.model import Batch
+from batchframe.engine.watching import tally
+from batchframe.errors import ConfigurationError, DatabaseError
+from batchframe.model import Batch, BatchState
 from batchframe.providers.base import Provider
-from batchframe.store import batches, planning
+from batchframe.store import batches, notices, planning
 from batchframe.store.database import Database
 
 logger = logging.getLogger(__name__)
 
-_CONCURRENT_BATCHES = 8
 _JOBS_A_LOOK = 50
+_FIRST_PAUSE = 0.05
+"""Before a second look at what is due and was not to be had; doubles with each."""
+_STOP_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class _Work:
+    """A batch being worked on, as it was before the step that is under way; `lost` when another engine has it."""
+
+    batch: Batch
+    task: asyncio.Task[None] | None = None
+    lost: bool = False
 
 
 class Engine:
@@ -37,18 +49,30 @@ class Engine:
         providers: Mapping[str, Provider],
         settings: Settings,
         on_change: Callable[[], None] = lambda: None,
+        *,
+        concurrency: int = 8,
     ) -> None:
         """Args:
-        on_change: called from the event loop after every step, so that waiting handles look again.
+        on_change: called from the event loop after every step and notice, so that waiting handles look again.
+        concurrency: batches worked on at once; those that rest at the provider are not counted.
+
+        Raises:
+            ConfigurationError: a concurrency below 1.
         """
+        if concurrency < 1:
+            raise ConfigurationError(f"concurrency={concurrency}: an engine works on at least 1 batch at once.")
         self._database = database
         self._providers = providers
         self._settings = settings
+        self._concurrency = concurrency
         self._steps = Steps(database, providers, settings)
         self._on_change = on_change
         self._owner = uuid.uuid4()
-        self._held: dict[int, asyncio.Task[None]] = {}
+        self._held: dict[int, _Work] = {}
+        self._claiming: asyncio.Task[list[Batch]] | None = None
         self._planning: asyncio.Task[None] | None = None
+        self._plan_again = False
+        self._fruitless = 0
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -61,7 +85,11 @@ class Engine:
         Cancelled, it leaves its batches where they are; their leases are given back, so the next engine goes on at
         once.
         """
-        renewing = asyncio.create_task(self._keep_leases())
+        leases = Leases(self._database, self._owner, self._settings.lease_seconds)
+        beside = [
+            asyncio.create_task(leases.keep(self)),
+            asyncio.create_task(notices.listen(self._database, self._noticed)),
+        ]
         try:
             while True:
                 self._woken.clear()
@@ -74,23 +102,64 @@ class Engine:
                 except TimeoutError:
                     pass
         finally:
-            renewing.cancel()
-            await self._drop_all()
-            await asyncio.gather(renewing, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await self._stop()
+            await asyncio.gather(*beside, return_exceptions=True)
+            leases.give_back()  # not in a pool's thread: an event loop that is closing may have none left
+
+    def held(self) -> dict[int, int]:
+        """The batches being worked on, each with the token it was claimed with."""
+        return {id_: work.batch.token for id_, work in self._held.items() if not work.lost}
+
+    def drop(self, ids: Collection[int]) -> None:
+        """Another engine holds these now."""
+        for id_ in ids:
+            work = self._held.get(id_)
+            if work is None or work.task is None:
+                continue
+            logger.warning("batch %s: another engine holds it now; this one drops it", id_)
+            tally["leases lost"] += 1
+            work.lost = True
+            # A create call goes on to its end: only whoever gets its answer can tell that nobody else will find it.
+            if work.batch.state is not BatchState.UPLOADED:
+                work.task.cancel()
+
+    async def drop_all(self) -> None:
+        """Stop what is under way; it is taken up again when the leases have run out."""
+        tasks = [work.task for work in self._held.values() if work.task]
+        tasks += [self._planning] if self._planning else []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _stop(self) -> None:
+        await self.drop_all()
+        if self._claiming is not None:
+            # A claim that is committed after the leases were given back would hold its batches for a whole lease.
+            await asyncio.wait([self._claiming], timeout=_STOP_SECONDS)
+            if self._claiming.done() and not self._claiming.cancelled():
+                self._claiming.exception()  # seen, or asyncio would report it
+
+    def _noticed(self) -> None:
+        self._woken.set()
+        self._on_change()
 
     async def _look(self) -> float | None:
         """Start what is due; seconds until something else is, None when nothing will be."""
         try:
             if self._planning is None:
+                self._plan_again = False
                 self._planning = asyncio.create_task(self._plan())
                 self._planning.add_done_callback(self._planned)
-            free = _CONCURRENT_BATCHES - len(self._held)
-            if free > 0:
-                for batch in await asyncio.to_thread(self._claim, free):
-                    task = asyncio.create_task(self._work(batch))
-                    self._held[batch.id] = task
-                    task.add_done_callback(functools.partial(self._finished, batch.id))
-            wait = await asyncio.to_thread(self._next_due)
+            else:
+                self._plan_again = True
+            free = self._concurrency - len(self._held)
+            claimed = await self._claim(free) if free > 0 else []
+            for batch in claimed:
+                self._begin(batch)
+            full = len(self._held) >= self._concurrency
+            wait = await asyncio.to_thread(self._next_due, full)
         except DatabaseError as error:
             logger.warning("%s Trying again.", error)
             return self._settings.poll_seconds
@@ -99,28 +168,53 @@ class Engine:
             return self._settings.poll_seconds
         if wait is None:
             return None
-        # What is due and was not started waits for a place or a lock, whose end wakes us: no need to spin.
-        return min(wait or 0.05, self._settings.poll_max_seconds)
+        if wait > 0 or claimed:
+            self._fruitless = 0
+        if wait > 0:
+            return min(wait, self._settings.poll_max_seconds)
+        # It is due and was not to be had: another engine is at it, or our own planning. Their end wakes us.
+        self._fruitless += 1
+        longest = min(self._settings.poll_seconds, self._settings.poll_max_seconds)
+        return min(longest, _FIRST_PAUSE * 2.0 ** min(self._fruitless - 1, 16))
 
     async def _is_idle(self) -> bool:
         if self._planning is not None:
-            await self._planning
+            await asyncio.wait([self._planning])  # it may be cancelled by itself, when leases cannot be renewed
         return not self._woken.is_set()
 
-    def _claim(self, limit: int) -> list[Batch]:
+    async def _claim(self, limit: int) -> list[Batch]:
+        self._claiming = asyncio.create_task(asyncio.to_thread(self._claim_due, limit))
+        try:
+            return await asyncio.shield(self._claiming)
+        finally:
+            if self._claiming.done():
+                self._claiming = None
+
+    def _claim_due(self, limit: int) -> list[Batch]:
         with self._database.transaction() as connection:
             return batches.claim(connection, self._owner, list(self._providers), self._settings.lease_seconds, limit)
 
-    def _next_due(self) -> float | None:
+    def _next_due(self, full: bool) -> float | None:
         with self._database.transaction() as connection:
-            return batches.next_due(connection, list(self._providers))
+            # With all places taken a due batch is no reason to look: the end of one of those wakes us.
+            return batches.next_due(connection, list(self._providers), jobs_only=full)
 
-    async def _work(self, batch: Batch) -> None:
+    def _begin(self, batch: Batch) -> None:
+        before = self._held.get(batch.id)
+        if before is not None and before.task is not None:
+            before.task.cancel()  # our own lease on it has run out, and we are the one who took it over
+        work = _Work(batch)
+        self._held[batch.id] = work
+        work.task = asyncio.create_task(self._work(work))
+        work.task.add_done_callback(functools.partial(self._finished, work))
+
+    async def _work(self, work: _Work) -> None:
         """Take steps with a batch until it rests."""
+        batch = work.batch
         following: Batch | None = batch
         try:
             while following is not None:
-                batch = following
+                work.batch = batch = following
                 following = await self._steps.take(batch)
                 self._on_change()
         except batches.LeaseLostError as error:
@@ -130,8 +224,9 @@ class Engine:
         except Exception:
             logger.exception("batch %s: unexpected; it is taken up again when its lease has run out", batch.id)
 
-    def _finished(self, batch_id: int, _: asyncio.Task[None]) -> None:
-        del self._held[batch_id]
+    def _finished(self, work: _Work, _: asyncio.Task[None]) -> None:
+        if self._held.get(work.batch.id) is work:
+            del self._held[work.batch.id]
         self._woken.set()
 
     async def _plan(self) -> None:
@@ -157,6 +252,8 @@ class Engine:
 
     def _planned(self, _: asyncio.Task[None]) -> None:
         self._planning = None
+        if self._plan_again:  # a look in between found it busy, and may have come for a job it had passed
+            self._woken.set()
 
     def _due_jobs(self) -> list[tuple[int, str]]:
         with self._database.transaction() as connection:
@@ -165,43 +262,3 @@ class Engine:
     def _plan_step(self, job_id: int, limits: Limits) -> planning.Step:
         with self._database.transaction() as connection:
             return planning.plan(connection, job_id, limits, self._settings.poll_max_seconds)
-
-    async def _keep_leases(self) -> None:
-        """Renew what is held; stop all work when that has failed for so long that others may have taken over."""
-        lease = self._settings.lease_seconds
-        renewed = time.monotonic()
-        while True:
-            await asyncio.sleep(lease / 3)
-            try:
-                ids = list(self._held)
-                asked = time.monotonic()
-                # Not wait_for, which in Python 3.11 swallows a cancellation that meets the answer: it would never stop.
-                async with asyncio.timeout(lease / 3):
-                    await asyncio.to_thread(self._renew, ids)
-                renewed = asked
-            except Exception as error:  # whatever it is, this loop decides whether the engine may go on
-                logger.warning("leases could not be renewed: %s", error)
-                if time.monotonic() - renewed > lease * 2 / 3:
-                    await self._drop_tasks()
-
-    def _renew(self, ids: list[int]) -> None:
-        with self._database.transaction() as connection:
-            batches.renew(connection, self._owner, ids, self._settings.lease_seconds)
-
-    async def _drop_tasks(self) -> None:
-        tasks = [*self._held.values(), *([self._planning] if self._planning else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _drop_all(self) -> None:
-        """Stop working and give the leases back."""
-        await self._drop_tasks()
-        try:
-            self._give_back()  # not in a thread: an event loop that is closing may have none left
-        except DatabaseError as error:
-            logger.warning("leases were not given back, they run out: %s", error)
-
-    def _give_back(self) -> None:
-        with self._database.transaction() as connection:
-            batches.give_back(connection, self._owner)

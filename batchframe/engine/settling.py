@@ -8,14 +8,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from batchframe.config import Settings
 from batchframe.core.pacing import row_wait
-from batchframe.core.results import CANCELLED, MISSING, Rules, blame, decode_line, failure, judge, not_run
+from batchframe.core.poison import judge_invalid
+from batchframe.core.pricing import bill
+from batchframe.core.results import MISSING, Rules, decode_line, failure, judge, not_run
 from batchframe.core.schema import validator
 from batchframe.core.spec import JobSpec
 from batchframe.core.states import Event
-from batchframe.model import Attempt, Batch, Outcome
+from batchframe.model import Batch, Job, Outcome, Usage
 from batchframe.providers.base import Problem
 from batchframe.store import batches, jobs, outcomes
 from batchframe.store.database import Database
@@ -25,8 +28,8 @@ logger = logging.getLogger(__name__)
 _LONGEST_ROW_WAIT = 600.0
 RESULT_GONE = "result_gone"
 
-Decide = Callable[[Iterable[tuple[Attempt, int]]], Iterable[Outcome]]
-"""From attempts, each with the tries used before, to their outcomes."""
+Decide = Callable[[outcomes.Expected, Rules], Outcome]
+"""From an attempt that is owed a result to its outcome."""
 
 
 class IncompleteResultsError(Exception):
@@ -40,18 +43,23 @@ class Settling:
         self._database = database
         self._settings = settings
 
-    def rules(self, batch: Batch) -> Rules:
-        """How the batch's job judges its rows."""
+    def job(self, batch: Batch) -> Job:
+        """The job of a batch."""
         with self._database.transaction() as connection:
             job = jobs.find(connection, batch.job_id)
         assert job is not None, "a batch outlives its job"
+        return job
+
+    def rules(self, job: Job) -> Rules:
+        """How a job judges its rows."""
         schema = JobSpec.from_json(job.spec).answer_schema
         first = self._settings.poll_seconds
         return Rules(
-            endpoint=batch.route.endpoint,
+            endpoint=job.route.endpoint,
             row_attempts=self._settings.row_attempts,
             retry_wait=lambda tries: row_wait(tries, first, _LONGEST_ROW_WAIT),
-            cancelled=job.cancelled,
+            stop=job.stop,
+            late=job.late,
             validate=validator(schema) if schema else None,
         )
 
@@ -67,7 +75,8 @@ class Settling:
         Raises:
             IncompleteResultsError: there are fewer; nothing was written.
         """
-        rules = self.rules(batch)
+        job = self.job(batch)
+        rules = self.rules(job)
         with self._database.transaction() as connection:
             owed = outcomes.expected(connection, batch)
             found = list(self._read(batch, files, owed, rules))
@@ -76,48 +85,53 @@ class Settling:
                     f"The provider counts {batch.n_answered:,} answers and its files hold {len(found):,}."
                 )
             outcomes.record(connection, batch, [*found, *_missing(owed, rules, gone=gone)])
-            batches.advance(connection, batch, Event.FETCHED)
+            paid = _presumed(batch) if gone else _paid(batch, job, found)
+            batches.advance(connection, batch, Event.FETCHED, **paid)
             batches.wake_waiting(connection, batch.route)
 
     def lost(self, batch: Batch) -> None:
         """The provider no longer knows a batch it had accepted: what it answered was paid for and cannot be had."""
         message = "The provider no longer knows the batch it was in. job.retry() asks again, and may pay again."
-        self.refused(batch, RESULT_GONE, message)
+        self._give_up(batch, _ends_all(RESULT_GONE, message), **_presumed(batch))
 
     def invalid(self, batch: Batch, problems: Sequence[Problem]) -> None:
         """Write the outcomes of a batch that failed validation: guilty rows are final, the rest comes again."""
-        rules = self.rules(batch)
+        rules = self.rules(self.job(batch))
         said = [(problem.line, problem.code, problem.message) for problem in problems]
-        self._give_up(batch, lambda attempts: blame(attempts, said, rules))
+        with self._database.transaction() as connection:
+            owed = outcomes.expected(connection, batch).values()
+            rows = [(row.attempt, row.tries) for row in owed]
+            verdict = judge_invalid(rows, said, rules, batches.parts(connection, batch))
+            outcomes.record(connection, batch, verdict.outcomes)
+            for part in verdict.parts:
+                tokens = batch.tokens * len(part) // batch.n_requests
+                batches.insert(connection, batch.job_id, batch.route, part, tokens, root_id=batch.root_id or batch.id)
+            if verdict.end:
+                jobs.end(connection, batch.job_id, verdict.end)
+            batches.advance(connection, batch, Event.GIVEN_UP)
+            batches.wake_waiting(connection, batch.route)
 
     def refused(self, batch: Batch, code: str, message: str) -> None:
         """Every row ends with the provider's reason: it would not take the file or the batch."""
-        rules = self.rules(batch)
-        self._give_up(
-            batch,
-            lambda attempts: (
-                failure(attempt, tries, rules, passing=False, code=code, message=message) for attempt, tries in attempts
-            ),
-        )
+        self._give_up(batch, _ends_all(code, message))
 
     def give_back(self, batch: Batch) -> None:
-        """A batch that never ran is dissolved: its rows are planned anew, or cancelled with their job."""
-        rules = self.rules(batch)
-        self._give_up(
-            batch,
-            lambda attempts: (
-                failure(attempt, tries, rules, passing=True, code=CANCELLED, message="The job was cancelled.")
-                if rules.cancelled
-                else not_run(attempt, tries)
-                for attempt, tries in attempts
-            ),
-        )
+        """A batch that never ran is dissolved: its rows are planned anew, or end with their job."""
 
-    def _give_up(self, batch: Batch, decide: Decide) -> None:
+        def decide(row: outcomes.Expected, rules: Rules) -> Outcome:
+            if rules.stop is None:
+                return not_run(row.attempt, row.tries)
+            reason = rules.stop
+            return failure(row.attempt, row.tries, rules, passing=True, code=reason.code, message=reason.message)
+
+        self._give_up(batch, decide)
+
+    def _give_up(self, batch: Batch, decide: Decide, **columns: Any) -> None:
+        rules = self.rules(self.job(batch))
         with self._database.transaction() as connection:
             owed = outcomes.expected(connection, batch).values()
-            outcomes.record(connection, batch, decide((row.attempt, row.tries) for row in owed))
-            batches.advance(connection, batch, Event.GIVEN_UP)
+            outcomes.record(connection, batch, [decide(row, rules) for row in owed])
+            batches.advance(connection, batch, Event.GIVEN_UP, **columns)
             batches.wake_waiting(connection, batch.route)
 
     @staticmethod
@@ -141,6 +155,33 @@ class Settling:
                 batch.id,
                 strange,
             )
+
+
+def _ends_all(code: str, message: str) -> Decide:
+    """Every row ends for good, with these words."""
+
+    def decide(row: outcomes.Expected, rules: Rules) -> Outcome:
+        return failure(row.attempt, row.tries, rules, passing=False, code=code, message=message)
+
+    return decide
+
+
+def _paid(batch: Batch, job: Job, found: Iterable[Outcome]) -> dict[str, Any]:
+    """What the answers of a batch were paid for, by the provider's own count."""
+    usages = [row.usage for row in found if row.status is not None and 200 <= row.status < 300]
+    total = sum(usages, Usage())
+    return {
+        "n_paid": len(usages),
+        "input_tokens": total.input,
+        "cached_tokens": total.cached,
+        "output_tokens": total.output,
+        "cost_usd": bill(batch.route.model, job.price, batch.mode, usages),
+    }
+
+
+def _presumed(batch: Batch) -> dict[str, Any]:
+    """What a batch whose answers cannot be had is taken to have cost: as much as it was expected to."""
+    return {"n_paid": batch.n_answered, "input_tokens": batch.tokens, "cost_usd": batch.reserved_usd}
 
 
 def _missing(owed: dict[str, outcomes.Expected], rules: Rules, *, gone: bool) -> Iterator[Outcome]:

@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from batchframe.config import Settings
 from batchframe.core.pacing import poll_wait
 from batchframe.core.quota import split_at, stated_limit
 from batchframe.core.states import Event
+from batchframe.engine.asking import Asking
 from batchframe.engine.settling import IncompleteResultsError, Settling
+from batchframe.engine.watching import tally, working_on
 from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
-from batchframe.model import Batch, BatchState
+from batchframe.model import Batch, BatchState, Mode
 from batchframe.providers.base import Phase, Provider, RemoteBatch
-from batchframe.store import batches, outcomes, quotas
+from batchframe.store import batches, budgets, outcomes, quotas
 from batchframe.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -47,6 +51,7 @@ class Steps:
         self._providers = providers
         self._settings = settings
         self._settling = Settling(database, settings)
+        self._asking = Asking(database, settings)
         self._spool = settings.home / "spool"
         try:
             self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -55,12 +60,13 @@ class Steps:
             raise ConfigurationError(f"BATCHFRAME_HOME={settings.home} cannot be written to: {error}.") from None
         self._uploading = asyncio.Semaphore(_UPLOADS_AT_ONCE)
         self._steps: dict[BatchState, Callable[[Batch, Provider], Awaitable[Batch | None]]] = {
-            BatchState.PLANNED: self._upload,
+            BatchState.PLANNED: self._send,
             BatchState.UPLOADED: self._create,
             BatchState.CREATING: self._doubt,
             BatchState.UNSURE: self._look_for,
             BatchState.SUBMITTED: self._poll,
             BatchState.ENDED: self._fetch,
+            BatchState.ASKING: self._report_lost,
         }
 
     async def take(self, batch: Batch) -> Batch | None:
@@ -69,8 +75,12 @@ class Steps:
         Raises:
             LeaseLostError: another engine holds it now.
         """
+        working_on.set(batch)
         try:
             return await self._steps[batch.state](batch, self._providers[batch.route.provider])
+        except batches.LeaseLostError:
+            tally["leases lost"] += 1
+            raise
         except OSError as error:
             logger.warning("batch %s: %s", batch.id, said := self._unwritable(error))
             return await self._later(batch, error=said)
@@ -81,9 +91,30 @@ class Steps:
             "Free some space; it goes on by itself."
         )
 
-    async def _upload(self, batch: Batch, provider: Provider) -> Batch | None:
-        if batch.cancelled:
+    async def _send(self, batch: Batch, provider: Provider) -> Batch | None:
+        if batch.stopped:
             return await self._end(self._settling.give_back, batch)
+        if batch.mode is Mode.REALTIME:
+            return await self._ask(batch, provider)
+        if not await asyncio.to_thread(self._affords, batch):
+            return None
+        return await self._upload(batch, provider)
+
+    async def _ask(self, batch: Batch, provider: Provider) -> Batch | None:
+        intended = await asyncio.to_thread(self._intend, batch, Event.ASKED)
+        if intended is not None:
+            job = await asyncio.to_thread(self._settling.job, batch)
+            await self._asking.ask(intended, job, self._settling.rules(job), provider)
+        return None
+
+    async def _report_lost(self, batch: Batch, _: Provider) -> Batch | None:
+        """Claimed while being asked in real time: whoever asked is gone, and with it the answers."""
+        logger.error("batch %s: the process that asked its rows in real time ended in the middle", batch.id)
+        rules = self._settling.rules(await asyncio.to_thread(self._settling.job, batch))
+        await asyncio.to_thread(self._asking.lost, batch, rules)
+        return None
+
+    async def _upload(self, batch: Batch, provider: Provider) -> Batch | None:
         path = self._spool / f"{batch.uid}.in.jsonl"
         try:
             async with self._uploading:
@@ -96,10 +127,10 @@ class Steps:
         return await self._advance(batch, Event.UPLOADED, input_file_id=file_id)
 
     async def _create(self, batch: Batch, provider: Provider) -> Batch | None:
-        if batch.cancelled:
+        if batch.stopped:
             return await self._end(self._settling.give_back, batch)
         started = time.time()
-        intended = await asyncio.to_thread(self._intend, batch)
+        intended = await asyncio.to_thread(self._intend, batch, Event.INTENT)
         if intended is None:
             return None
         batch = intended
@@ -145,7 +176,7 @@ class Steps:
         left = self._settings.grace_seconds - batch.intent_age
         if left > 0:
             return await self._later(batch, at_most=left)
-        if batch.cancelled:
+        if batch.stopped:
             return await self._end(self._settling.give_back, batch)
         return await self._advance(batch, Event.ABSENT)
 
@@ -153,7 +184,7 @@ class Steps:
         assert batch.provider_id is not None
         try:
             remote = await provider.poll(batch.provider_id)
-            if batch.cancelled and remote.phase is Phase.RUNNING and remote.status != "cancelling":
+            if batch.stopped and remote.phase is Phase.RUNNING and remote.status != "cancelling":
                 remote = await provider.cancel(batch.provider_id)
         except ProviderError as error:
             if error.status == 404 and batch.polls >= _LOOKS_BEFORE_GONE and self._is_past_grace(batch.intent_age):
@@ -172,7 +203,7 @@ class Steps:
                 batch, Event.ENDED, output_file_id=remote.output_file_id, error_file_id=remote.error_file_id, **seen
             )
         full = next((problem for problem in remote.problems if problem.code == TOKEN_LIMIT), None)
-        if full and not batch.cancelled:
+        if full and not batch.stopped:
             return await asyncio.to_thread(self._queue_full, batch, full.message)
         return await self._end(self._settling.invalid, batch, remote.problems)
 
@@ -229,13 +260,32 @@ class Steps:
         ):
             file.writelines(lines)
 
-    def _intend(self, batch: Batch) -> Batch | None:
-        """Commit the intent, if the model's quota has room; else give the batch back to wait."""
+    def _affords(self, batch: Batch) -> bool:
+        """Whether the budgets have room, before the work of an upload; what counts is asked again with the intent."""
         with self._database.transaction() as connection:
-            if quotas.admits(connection, batch):
-                return batches.advance(connection, batch, Event.INTENT)
-            batches.release(connection, batch, self._wait(batch), error="Waiting for the enqueued-token limit.")
-            return None
+            admission = budgets.admit(connection, batch)
+            if admission.refusal:
+                self._hold(connection, batch, admission)
+            return admission.refusal is None
+
+    def _intend(self, batch: Batch, event: Event) -> Batch | None:
+        """Commit the intent, if queue and budgets have room; else give the batch back to wait."""
+        with self._database.transaction() as connection:
+            if batch.mode is Mode.BATCH and not quotas.admits(connection, batch):
+                batches.release(connection, batch, self._wait(batch), error="Waiting for the enqueued-token limit.")
+                return None
+            admission = budgets.admit(connection, batch)
+            if admission.refusal:
+                self._hold(connection, batch, admission)
+                return None
+            budgets.pause(connection, batch.job_id, None)
+            return batches.advance(connection, batch, event, reserved_usd=admission.cost)
+
+    def _hold(self, connection: Connection, batch: Batch, admission: budgets.Admission) -> None:
+        """Wait for batches under way, which may turn out cheaper than expected; pause the job when there are none."""
+        if admission.nothing_under_way:
+            budgets.pause(connection, batch.job_id, admission.refusal)
+        batches.release(connection, batch, self._settings.poll_max_seconds, error=admission.refusal)
 
     def _queue_full(self, batch: Batch, message: str) -> Batch | None:
         """The model's queue has no room: wait for running batches, or split one that can never fit."""
@@ -273,6 +323,7 @@ class Steps:
             await self._cancel_extra(batch, provider, remote)
 
     async def _cancel_extra(self, batch: Batch, provider: Provider, remote: RemoteBatch) -> None:
+        tally["duplicates"] += 1
         logger.error(
             "batch %s is at the provider twice; %s is being cancelled. What it answered until then is paid for twice.",
             batch.id,

@@ -10,6 +10,7 @@ from batchframe.core.spec import Prompt
 from batchframe.frame import session
 from batchframe.frame.job import JobHandle
 from batchframe.frame.submit import Missing, Schema, submit
+from batchframe.frame.terms import AtDeadline, Deadline, Money
 
 
 class FrameAccessor:
@@ -32,6 +33,10 @@ class FrameAccessor:
         reuse: bool = True,
         samples: int = 1,
         overwrite: bool = False,
+        budget_usd: Money | None = None,
+        price: tuple[Money, Money] | None = None,
+        deadline: Deadline | None = None,
+        at_deadline: AtDeadline = "realtime",
         **params: Any,
     ) -> JobHandle:
         """Ask the model about every row, at the price of the provider's Batch API.
@@ -56,6 +61,14 @@ class FrameAccessor:
                 job unless it has another name.
             samples: answers a row, in columns `into_1`, `into_2`, ….
             overwrite: write over a column that has the name of a result column.
+            budget_usd: what the job may cost, US dollars. Nothing is sent that is expected to go past it: the job
+                pauses and says so, and `job.resume(budget_usd=…)` goes on. With `max_completion_tokens=` (responses:
+                `max_output_tokens=`) an answer is expected to cost the most it can, else the mean of those so far.
+            price: what the model costs at the batch rate, US dollars a million input and output tokens, for a model
+                whose price is not known or not yours.
+            deadline: a period such as "6h", a timedelta, or a datetime with time zone. What is unanswered then is
+                cancelled at the provider and, as `at_deadline` says, asked in real time at twice the price ("realtime")
+                or left as failed ("give_up").
             params: further body parameters of the endpoint, such as `temperature=0`; `extra_body={…}` for ones only
                 your server knows.
 
@@ -82,6 +95,10 @@ class FrameAccessor:
             reuse=reuse,
             samples=samples,
             overwrite=overwrite,
+            budget_usd=budget_usd,
+            price=price,
+            deadline=deadline,
+            at_deadline=at_deadline,
             params=params,
         )
 

@@ -8,44 +8,26 @@ import time
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from batchframe.core.pricing import batch_cost
+from batchframe.core.pricing import rates
 from batchframe.core.spec import JobSpec
-from batchframe.errors import InputError
+from batchframe.errors import InputError, JobEndedError, JobPausedError, ParameterError
 from batchframe.frame import columns, snapshot
 from batchframe.frame.progress import Bar, Progress, read
 from batchframe.frame.requests import as_frame, ask
 from batchframe.frame.session import Session
+from batchframe.frame.terms import Money, check_budget
+from batchframe.frame.usage import JobUsage, read_batches
 from batchframe.model import Job
 from batchframe.store import jobs, outcomes
 
 _LOOK_SECONDS = 1.0
 """How often a waiting handle looks for what other processes did; its own engine rings."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobUsage:
-    """What a job has used so far, by the provider's own count.
-
-    Attributes:
-        requests: answered requests that were paid for, all attempts counted.
-        reused: requests whose answer another job had paid for.
-        cost_usd: at the batch rate; None when the model's price is not known.
-    """
-
-    requests: int
-    reused: int
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    cost_usd: Decimal | None
 
 
 class JobHandle:
@@ -81,7 +63,7 @@ class JobHandle:
 
     @property
     def status(self) -> str:
-        """running, cancelling, done or cancelled."""
+        """running, paused, cancelling, done, cancelled or failed."""
         return self.progress().status
 
     def progress(self) -> Progress:
@@ -101,13 +83,15 @@ class JobHandle:
 
         Raises:
             TimeoutError: the time is over; the job goes on.
+            JobPausedError: a budget is used up and nothing is under way.
+            JobEndedError: a reason such as a model that does not exist has ended the job as a whole.
             ConfigurationError: the job is open and there is no API key to go on with.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         seen, now = -1, self.progress()
         self._warn_if_not_ours(now)
         with Bar(self._title(), now, shown=progress and self._job.n_requests > 0) as bar:
-            while now.pending:
+            while _goes_on(now):
                 self._ensure_engine()
                 left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())
                 if left <= 0:
@@ -116,6 +100,7 @@ class JobHandle:
                 now = self.progress()
                 bar.show(now)
             bar.show(now)
+        self._raise_if_stuck(now)
         return self._filled()
 
     def __await__(self) -> Generator[Any, None, pd.DataFrame]:
@@ -125,12 +110,13 @@ class JobHandle:
         seen, now = -1, await asyncio.to_thread(self.progress)
         self._warn_if_not_ours(now)
         with Bar(self._title(), now, shown=self._job.n_requests > 0) as bar:
-            while now.pending:
+            while _goes_on(now):
                 self._ensure_engine()
                 seen = await asyncio.to_thread(self._session.background.wait_for_change, seen, _LOOK_SECONDS)
                 now = await asyncio.to_thread(self.progress)
                 bar.show(now)
             bar.show(now)
+        self._raise_if_stuck(now)
         return await asyncio.to_thread(self._filled)
 
     def fill(self, frame: pd.DataFrame | pd.Series[Any], *, overwrite: bool = False) -> pd.DataFrame:
@@ -203,19 +189,48 @@ class JobHandle:
         return self
 
     def cancel(self) -> JobHandle:
-        """Stop the job, at the provider too. Answers made until then are kept, and paid for."""
+        """Stop the job, at the provider too. Answers made until then are kept, and paid for.
+
+        The provider may take minutes to stop a batch; `job.usage()` then says what was saved.
+        """
         with self._session.database.transaction() as connection:
             jobs.cancel(connection, self._job.id)
         if self.progress().pending:
             self._ensure_engine(wake=True)
         return self
 
-    def usage(self) -> JobUsage:
-        """What it has used so far, and what that costs."""
+    def resume(self, budget_usd: Money | None = None) -> JobHandle:
+        """Go on with a job whose budget is used up.
+
+        Args:
+            budget_usd: the new budget, what is spent already included; None: without one.
+
+        Raises:
+            InputError: not an amount above zero.
+            ParameterError: what the model costs is not known, so no budget can be kept.
+        """
+        budget = None if budget_usd is None else check_budget(budget_usd)
+        if budget is not None and rates(self._job.route.model, self._job.price) is None:
+            raise ParameterError(f"What {self._job.route.model!r} costs is not known, so no budget can be kept.")
         with self._session.database.transaction() as connection:
-            requests, usage = outcomes.usage(connection, self._job.id)
-        cost = batch_cost(self._job.route.model, usage)
-        return JobUsage(requests, self._job.n_reused, usage.input, usage.cached, usage.output, cost)
+            jobs.resume(connection, self._job.id, budget)
+        if self.progress().pending:
+            self._ensure_engine(wake=True)
+        return self
+
+    def usage(self) -> JobUsage:
+        """What it has used so far, what that costs, and what the rest is expected to cost."""
+        return self.progress().usage
+
+    def batches(self) -> pd.DataFrame:
+        """Its batches at the provider, with tokens and cost.
+
+        Returns:
+            One row a batch, the oldest first, indexed by `id`: mode, state, provider_id, requests, answered,
+            input_tokens, cached_tokens, output_tokens, cost_usd, expected_usd, created, ended, trouble.
+        """
+        with self._session.database.transaction() as connection:
+            return read_batches(connection, self._job)
 
     def _filled(self) -> pd.DataFrame:
         if self._own is None:
@@ -236,7 +251,7 @@ class JobHandle:
 
     def _ensure_engine(self, *, wake: bool = False) -> None:
         """Make sure somebody works on the job; one of another provider is left to whoever has that provider."""
-        if not self._is_ours():
+        if not self._session.works or not self._is_ours():
             return
         self._session.require_key()
         if wake:
@@ -255,6 +270,13 @@ class JobHandle:
                 stacklevel=3,
             )
 
+    def _raise_if_stuck(self, now: Progress) -> None:
+        if now.status == "paused":
+            raise JobPausedError(f"{self._title()} is paused. {now.trouble}")
+        if now.status == "failed":
+            kept = f" {now.ok:,} requests had an answer before: job.frame() has them." if now.ok else ""
+            raise JobEndedError(f"{self._title()} was ended. {now.trouble}{kept}")
+
     def _title(self) -> str:
         return f"job {self.id}" + (f" {self.name!r}" if self.name else "")
 
@@ -264,3 +286,7 @@ class JobHandle:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def _goes_on(now: Progress) -> bool:
+    return now.pending > 0 and now.status != "paused"

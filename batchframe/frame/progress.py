@@ -9,6 +9,7 @@ from typing import Any
 import tqdm.auto
 from sqlalchemy import Connection
 
+from batchframe.frame.usage import JobUsage, read_usage
 from batchframe.model import Job
 from batchframe.store import outcomes
 
@@ -18,13 +19,14 @@ class Progress:
     """Where a job stands.
 
     Attributes:
-        status: running, cancelling, done or cancelled.
+        status: running, paused, cancelling, done, cancelled, or failed when a reason ended the job as a whole.
         rows, skipped: rows of the frame, and those not asked because a value is missing.
         requests: distinct requests; ok + failed + cancelled + pending of them.
         reused: those of `ok` that another job had paid for.
         answered_at_provider: those of `pending` that the provider says it has worked off, their results not yet here.
         batches: how many batches are in each state.
-        trouble: what keeps a batch from going on, or None.
+        trouble: what keeps it from going on, or why it was ended; None when there is nothing.
+        usage: what it has cost, and what the rest is expected to cost.
     """
 
     status: str
@@ -39,11 +41,12 @@ class Progress:
     answered_at_provider: int
     batches: Mapping[str, int]
     trouble: str | None
+    usage: JobUsage
 
     def __str__(self) -> str:
         parts = [f"{self.ok:,} ok", *(f"{n:,} {word}" for word, n in self._rest().items() if n)]
         text = f"{self.status}: {self.requests:,} requests for {self.rows:,} rows: " + ", ".join(parts)
-        return f"{text}\n{self.trouble}" if self.trouble else text
+        return "\n".join([text, str(self.usage), *([self.trouble] if self.trouble else [])])
 
     def _rest(self) -> dict[str, int]:
         return {
@@ -58,10 +61,8 @@ class Progress:
 def read(connection: Connection, job: Job) -> Progress:
     """Where the job stands now."""
     work = outcomes.work(connection, job.id)
-    ended = "cancelled" if job.cancelled else "done"
-    running = "cancelling" if job.cancelled else "running"
     return Progress(
-        status=ended if job.closed else running,
+        status=_status(job),
         rows=job.n_rows,
         skipped=job.n_skipped,
         requests=job.n_requests,
@@ -72,8 +73,21 @@ def read(connection: Connection, job: Job) -> Progress:
         reused=job.n_reused,
         answered_at_provider=min(work.answered, job.n_requests - job.n_settled),
         batches=work.states,
-        trouble=None if job.closed else work.trouble,
+        trouble=_trouble(job, work.trouble),
+        usage=read_usage(connection, job),
     )
+
+
+def _status(job: Job) -> str:
+    if job.closed:
+        return "failed" if job.ended else "cancelled" if job.cancelled else "done"
+    return "cancelling" if job.stop else "paused" if job.paused else "running"
+
+
+def _trouble(job: Job, of_a_batch: str | None) -> str | None:
+    if job.ended and job.stop:
+        return f"{job.stop.code}: {job.stop.message}"
+    return None if job.closed else job.paused or of_a_batch
 
 
 class Bar:

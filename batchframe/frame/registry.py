@@ -9,7 +9,8 @@ import pandas as pd
 from batchframe.errors import JobNotFoundError
 from batchframe.frame import progress
 from batchframe.frame.job import JobHandle
-from batchframe.frame.session import current
+from batchframe.frame.session import Session, current
+from batchframe.model import Job
 from batchframe.store import jobs as stored
 
 
@@ -23,7 +24,18 @@ def job(key: int | str) -> JobHandle:
         JobNotFoundError: there is none.
     """
     session = current()
-    key = key if isinstance(key, str) else operator.index(key)
+    found = find(session, key if isinstance(key, str) else operator.index(key))
+    if not found.closed and session.settings.openai_api_key and found.route.provider == session.provider_id:
+        session.background.start()
+    return JobHandle(session, found)
+
+
+def find(session: Session, key: int | str) -> Job:
+    """The job of this id or name.
+
+    Raises:
+        JobNotFoundError: there is none.
+    """
     with session.database.transaction() as connection:
         found = stored.find(connection, key)
         if found is None:
@@ -32,10 +44,7 @@ def job(key: int | str) -> JobHandle:
         near = ", ".join(repr(name) for name in names[:5])
         known = f" The newest names are {near}." if near else ""
         raise JobNotFoundError(f"There is no job {key!r} in {session.database!r}.{known} bf.jobs() lists all.")
-    handle = JobHandle(session, found)
-    if not found.closed and session.settings.openai_api_key and found.route.provider == session.provider_id:
-        session.background.start()
-    return handle
+    return found
 
 
 def jobs() -> pd.DataFrame:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from batchframe.config import Settings, load_settings
+from batchframe.config import Settings, load_settings, veiled
 from batchframe.engine.background import Background
-from batchframe.errors import ConfigurationError
+from batchframe.errors import ConfigurationError, DatabaseError
 from batchframe.providers.base import Provider
 from batchframe.store import embedded, jobs
 from batchframe.store.database import Database
@@ -16,13 +16,17 @@ from batchframe.store.database import Database
 class Session:
     """Where state lives and who works on it. Its repr says so."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, works: bool = True) -> None:
         """Connect to Postgres, starting the embedded server when no URL is set, and migrate.
+
+        Args:
+            works: whether handles may start an engine here; without one they only look and write to the database.
 
         Raises:
             DatabaseError: the server cannot be reached, started or migrated.
         """
         self.settings = settings
+        self.works = works
         url = settings.database_url
         self.database = Database(url.get_secret_value() if url else embedded.start(settings.home))
         self.background = Background(self.database, self.providers, settings)
@@ -59,18 +63,23 @@ class Session:
     def _lines(self) -> list[tuple[str, str]]:
         where = self.database.place
         state = where if self.settings.database_url else f"embedded Postgres in {self.settings.home}"
-        with self.database.transaction() as connection:
-            every = jobs.newest_first(connection)
+        try:
+            with self.database.transaction() as connection:
+                every = jobs.newest_first(connection)
+        except DatabaseError as error:
+            return [("state", state), ("trouble", str(error))]
         still_open = [job for job in every if not job.closed]
         names = ", ".join(job.name or str(job.id) for job in still_open[:5]) + (", …" if len(still_open) > 5 else "")
         key = "" if self.settings.openai_api_key else " (no API key set)"
         return [
             ("state", state),
-            ("provider", self.settings.openai_base_url + key),
+            ("provider", self.settings.openai_address + key),
             ("jobs", f"{len(every)}, of which {len(still_open)} open" + (f": {names}" if names else "")),
         ]
 
     def __repr__(self) -> str:
+        if not hasattr(self, "database"):
+            return "batchframe (not connected)"  # in a traceback that shows local variables
         return "\n".join(["batchframe", *(f"  {name:<9} {value}" for name, value in self._lines())])
 
     def _repr_html_(self) -> str:
@@ -96,6 +105,7 @@ def connect(**settings: Any) -> Session:
         DatabaseError: Postgres cannot be reached, started or migrated.
     """
     global _current
+    settings = veiled(settings)
     new = Session(load_settings(**settings))
     if _current is not None:
         _current.close()

@@ -7,6 +7,7 @@ transaction before anything is sent.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
@@ -15,6 +16,7 @@ import msgspec
 import pandas as pd
 import pydantic
 
+from batchframe.core.budget import dollars
 from batchframe.core.schema import answer_schema
 from batchframe.core.spec import JobSpec, Prompt
 from batchframe.errors import InputError, NameInUseError
@@ -22,8 +24,10 @@ from batchframe.frame import columns, parameters, snapshot
 from batchframe.frame.job import JobHandle
 from batchframe.frame.requests import Asked, as_frame, ask, check_samples
 from batchframe.frame.session import Session
+from batchframe.frame.terms import AtDeadline, Deadline, Money, check_terms
 from batchframe.model import Job, Route
 from batchframe.store import jobs
+from batchframe.store.jobs import Terms
 
 Schema = type[pydantic.BaseModel] | Mapping[str, Any]
 Missing = Literal["skip", "raise", "render"]
@@ -44,6 +48,10 @@ def submit(
     reuse: bool,
     samples: int,
     overwrite: bool,
+    budget_usd: Money | None,
+    price: tuple[Money, Money] | None,
+    deadline: Deadline | None,
+    at_deadline: AtDeadline,
     params: Mapping[str, Any],
 ) -> JobHandle:
     """Store the call as a job and start on it; the same call again is the same job.
@@ -54,6 +62,15 @@ def submit(
         DatabaseError, ProviderError: one of them cannot be reached.
     """
     spec, path = _specify(prompt, model, into, system, schema, endpoint, name, missing, reuse, samples, params)
+    terms = check_terms(
+        model=model,
+        endpoint=path,
+        params=spec.params,
+        budget_usd=budget_usd,
+        price=price,
+        deadline=deadline,
+        at_deadline=at_deadline,
+    )
     route = Route(session.provider_id, path, model)
     asked = ask(frame, spec, route, session.settings.batch_max_bytes)
     digest = asked.digest(spec, route, name)
@@ -67,7 +84,9 @@ def submit(
         if asked.bodies:
             session.require_key()
             session.background.check_providers()
-        known = _store(session, table, asked, spec, route, name)
+        known = _store(session, table, asked, spec, route, name, terms)
+    else:
+        _raise_budget(session, known, terms)
     if not known.closed:
         session.background.start()
     return JobHandle(session, known, table, asked.numbers(), asked.skipped)
@@ -118,7 +137,25 @@ def _is_name(name: object) -> bool:
     return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and not name.isdecimal()
 
 
-def _store(session: Session, table: pd.DataFrame, asked: Asked, spec: JobSpec, route: Route, name: str | None) -> Job:
+def _raise_budget(session: Session, job: Job, terms: Terms) -> None:
+    """The same call with a larger budget is the same job with more money; a smaller one is the handle's to say."""
+    budget = terms.budget_usd
+    if job.closed or budget is None or job.budget_usd is None or budget == job.budget_usd:
+        return
+    if budget < job.budget_usd:
+        warnings.warn(
+            f"Job {job.id} goes on with its budget of {dollars(job.budget_usd)}: "
+            f"job.resume(budget_usd={budget}) makes it smaller.",
+            stacklevel=4,
+        )
+        return
+    with session.database.transaction() as connection:
+        jobs.resume(connection, job.id, budget)
+
+
+def _store(
+    session: Session, table: pd.DataFrame, asked: Asked, spec: JobSpec, route: Route, name: str | None, terms: Terms
+) -> Job:
     kept = snapshot.Snapshot(table[asked.columns], asked.numbers(), asked.skipped)
     digest = asked.digest(spec, route, name)
     # Packing releases the interpreter's lock, so it runs beside the COPY of the requests.
@@ -135,6 +172,7 @@ def _store(session: Session, table: pd.DataFrame, asked: Asked, spec: JobSpec, r
             requests=asked.requests(),
             frame=_when_ready(packed),
             reuse=spec.reuse,
+            terms=terms,
         )
     with session.database.transaction() as connection:
         job = jobs.find(connection, digest)

@@ -1,4 +1,5 @@
-"""The seam to a provider: a Protocol of six verbs and the two records that cross it.
+"""The seam to a provider: a Protocol of six verbs for batches, one for real time, two for housekeeping, and the records
+that cross it.
 
 A verb either has its effect and returns, or raises `RefusedError` (it had none) or `DoubtfulError` (nobody knows).
 Which of the two is all the engine needs to keep a request from being paid for twice.
@@ -43,6 +44,7 @@ class RemoteBatch:
         status: the provider's own word.
         mark: our uid out of its metadata, None when it carries none.
         output_file_id, error_file_id: None when there is no such file.
+        created_at, total: when it was made and how many requests it holds; None where the provider does not say.
     """
 
     id: str
@@ -55,6 +57,21 @@ class RemoteBatch:
     completed: int
     failed: int
     problems: tuple[Problem, ...]
+    created_at: datetime | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer to a request asked in real time, good or not.
+
+    Attributes:
+        retry_after: seconds the provider asks to wait before the next try; None when it does not say.
+    """
+
+    status: int
+    body: bytes
+    retry_after: float | None
 
 
 class Provider(Protocol):
@@ -68,8 +85,8 @@ class Provider(Protocol):
     def limits(self) -> Limits:
         """What one batch may hold."""
 
-    async def check(self) -> None:
-        """Reach the provider once: fails when it is down or refuses the key."""
+    async def check(self) -> datetime | None:
+        """Reach the provider once: fails when it is down or refuses the key. The provider's time, where it tells it."""
 
     async def upload(self, path: Path, name: str) -> str:
         """Send an input file; returns its id."""
@@ -80,6 +97,9 @@ class Provider(Protocol):
     async def find(self, mark: str, input_file_id: str, since: datetime) -> list[RemoteBatch]:
         """The batches created since about `since` that carry the mark, or came from this file."""
 
+    async def marked(self, since: datetime) -> list[RemoteBatch]:
+        """The batches created since about `since` that carry any mark of ours."""
+
     async def poll(self, batch_id: str) -> RemoteBatch:
         """Look at a batch."""
 
@@ -88,6 +108,12 @@ class Provider(Protocol):
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask a batch to stop; one that has ended already is returned as it is."""
+
+    async def ask(self, endpoint: str, body: bytes) -> Reply:
+        """Ask one request in real time, at the full price. One HTTP request, never repeated inside."""
+
+    async def delete(self, file_id: str) -> None:
+        """Delete a file; one that is gone already is no error."""
 
     async def close(self) -> None:
         """Close connections."""

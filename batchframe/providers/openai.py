@@ -6,10 +6,11 @@ The SDK repeats calls by default and sends no idempotency key, so one late answe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from collections.abc import Awaitable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
 import openai
@@ -21,10 +22,14 @@ from batchframe.config import Settings
 from batchframe.core.packing import Limits
 from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
 from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
-from batchframe.providers.base import MARK, Phase, Problem, RemoteBatch
+from batchframe.providers.base import MARK, Phase, Problem, RemoteBatch, Reply
+
+T = TypeVar("T")
 
 _TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
 _TRANSFER_TIMEOUT = httpx2.Timeout(300.0, connect=5.0)
+_ANSWER_TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
+"""As long as the SDK waits for an answer by itself (facts §4): a reasoning model takes minutes."""
 _CLOCK_SLACK = timedelta(hours=2)
 """How far the provider's clock may be from the database's before a listing is cut too early."""
 
@@ -51,14 +56,14 @@ def parameters(endpoint: str) -> frozenset[str]:
 
 
 class OpenAIProvider:
-    """The six verbs on `/v1/files` and `/v1/batches`."""
+    """The verbs on `/v1/files` and `/v1/batches`."""
 
     def __init__(self, settings: Settings) -> None:
         """Raises:
         ConfigurationError: there is no API key.
         """
         if settings.openai_api_key is None:
-            raise ConfigurationError("No OpenAI API key. Set OPENAI_API_KEY, or pass bf.connect(api_key=…).")
+            raise ConfigurationError("No OpenAI API key. Set OPENAI_API_KEY, or pass bf.connect(openai_api_key=…).")
         self.id = provider_id(settings)
         self.limits = Limits(settings.batch_max_requests, settings.batch_max_bytes)
         self._client = openai.AsyncOpenAI(
@@ -73,79 +78,133 @@ class OpenAIProvider:
     def __repr__(self) -> str:
         return f"OpenAIProvider({self.id})"
 
-    async def check(self) -> None:
-        """Reach the provider once: fails when it is down or refuses the key."""
-        with _errors("reach the provider"):
-            await self._client.batches.list(limit=1)
+    async def check(self) -> datetime | None:
+        """Reach the provider once: fails when it is down or refuses the key. The provider's time, where it tells it."""
+        response = await self._call("reach the provider", self._client.batches.with_raw_response.list(limit=1))
+        said = response.headers.get("date")
+        try:
+            return parsedate_to_datetime(said) if said else None
+        except ValueError:
+            return None
 
     async def upload(self, path: Path, name: str) -> str:
         """Send an input file; returns its id."""
-        with _errors("upload the input file"), path.open("rb") as file:
-            sent = await self._client.files.create(file=(name, file), purpose="batch", timeout=_TRANSFER_TIMEOUT)
-        return sent.id
+        with path.open("rb") as file:
+            sending = self._client.files.create(file=(name, file), purpose="batch", timeout=_TRANSFER_TIMEOUT)
+            return (await self._call("upload the input file", sending)).id
 
     async def create(self, input_file_id: str, endpoint: str, mark: str) -> RemoteBatch:
         """Create a batch: the one call that spends money. One HTTP request, never repeated inside."""
-        with _errors("create the batch"):
-            batch = await self._client.batches.create(
-                input_file_id=input_file_id,
-                endpoint=endpoint,  # type: ignore[arg-type]
-                completion_window="24h",
-                metadata={MARK: mark},
-            )
-        return _remote(batch)
+        creating = self._client.batches.create(
+            input_file_id=input_file_id,
+            endpoint=endpoint,  # type: ignore[arg-type]
+            completion_window="24h",
+            metadata={MARK: mark},
+        )
+        return _remote(await self._call("create the batch", creating))
 
     async def find(self, mark: str, input_file_id: str, since: datetime) -> list[RemoteBatch]:
-        """The batches created since about `since` that carry the mark, or came from this file.
+        """The batches created since about `since` that carry the mark, or came from this file."""
+        listed = await self._call("list the batches", self._listed(since))
+        return [
+            remote
+            for remote in listed
+            if remote.mark == mark or (remote.mark is None and remote.input_file_id == input_file_id)
+        ]
 
-        The order of a listing is not documented, so it is read until a whole page is older than `since`.
-        """
+    async def marked(self, since: datetime) -> list[RemoteBatch]:
+        """The batches created since about `since` that carry any mark of ours."""
+        listed = await self._call("list the batches", self._listed(since))
+        return [remote for remote in listed if remote.mark is not None]
+
+    async def _listed(self, since: datetime) -> list[RemoteBatch]:
+        """The order of a listing is not documented, so it is read until a whole page is older than `since`."""
         oldest = (since - _CLOCK_SLACK).timestamp()
-        found: list[RemoteBatch] = []
-        with _errors("list the batches"):
-            page = await self._client.batches.list(limit=100)
-            while True:
-                found += [
-                    remote
-                    for remote in map(_remote, page.data)
-                    if remote.mark == mark or (remote.mark is None and remote.input_file_id == input_file_id)
-                ]
-                if not page.has_next_page() or all(batch.created_at < oldest for batch in page.data):
-                    return found
-                page = await page.get_next_page()
+        listed: list[RemoteBatch] = []
+        page = await self._client.batches.list(limit=100)
+        while True:
+            listed += map(_remote, page.data)
+            if not page.has_next_page() or all(batch.created_at < oldest for batch in page.data):
+                return listed
+            page = await page.get_next_page()
 
     async def poll(self, batch_id: str) -> RemoteBatch:
         """Look at a batch."""
-        with _errors("look at the batch"):
-            return _remote(await self._client.batches.retrieve(batch_id))
+        return _remote(await self._call("look at the batch", self._client.batches.retrieve(batch_id)))
 
     async def fetch(self, file_id: str, to: Path) -> None:
         """Stream a result file to disk; the file is there whole or not at all."""
         part = to.with_suffix(".part")
         try:
-            with _errors("download the results"), part.open("wb") as file:
-                async with self._client.files.with_streaming_response.content(
-                    file_id, timeout=_TRANSFER_TIMEOUT
-                ) as response:
-                    async for block in response.iter_bytes(1 << 20):
-                        file.write(block)
+            await self._call("download the results", self._download(file_id, part))
             part.replace(to)
         finally:
             part.unlink(missing_ok=True)
 
+    async def _download(self, file_id: str, to: Path) -> None:
+        content = self._client.files.with_streaming_response.content(file_id, timeout=_TRANSFER_TIMEOUT)
+        with to.open("wb") as file:
+            async with content as response:
+                async for block in response.iter_bytes(1 << 20):
+                    file.write(block)
+
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask a batch to stop; one that has ended already is returned as it is."""
         try:
-            with _errors("cancel the batch"):
-                return _remote(await self._client.batches.cancel(batch_id))
+            return _remote(await self._call("cancel the batch", self._client.batches.cancel(batch_id)))
         except DoubtfulError as error:
             if error.status == 409:
                 return await self.poll(batch_id)
             raise
 
+    async def delete(self, file_id: str) -> None:
+        """Delete a file; one that is gone already is no error."""
+        try:
+            await self._call("delete the file", self._client.files.delete(file_id))
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+
+    async def ask(self, endpoint: str, body: bytes) -> Reply:
+        """Ask one request in real time, at the full price. One HTTP request, never repeated inside."""
+        response = await self._call("ask in real time", self._replied(endpoint, body))
+        return Reply(response.status_code, response.content, _seconds(response.headers.get("retry-after")))
+
+    async def _replied(self, endpoint: str, body: bytes) -> httpx2.Response:
+        """Whatever the provider replied: an error is an answer too."""
+        try:
+            return await self._client.post(
+                endpoint.removeprefix("/v1"),
+                content=body,
+                cast_to=httpx2.Response,
+                options={"headers": {"Content-Type": "application/json"}, "timeout": _ANSWER_TIMEOUT},
+            )
+        except openai.APIStatusError as error:
+            return error.response
+
     async def close(self) -> None:
         """Close connections."""
         await self._client.close()
+
+    async def _call(self, action: str, call: Awaitable[T]) -> T:
+        """Await a call, and sort the SDK's exceptions by the one question that matters: can it have had an effect?
+
+        What is raised stands alone: the SDK's exception holds the request, and with it the key.
+        """
+        try:
+            return await call
+        except openai.APIStatusError as error:
+            failure = _from_status(error, action)
+        except openai.APIConnectionError as error:
+            cause = error.__cause__
+            never_sent = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+            kind = RefusedError if never_sent else DoubtfulError
+            failure = kind(f"Could not {action}: {_words(cause or error)}.")
+        except (openai.APIError, httpx2.HTTPError) as error:
+            failure = DoubtfulError(f"Could not {action}: {_words(error)}.")
+        # A gateway may repeat the key in its words, and those are logged and kept in the database.
+        failure.args = tuple(str(word).replace(self._client.api_key, "***") for word in failure.args)
+        raise failure
 
 
 def _remote(batch: Batch) -> RemoteBatch:
@@ -167,23 +226,17 @@ def _remote(batch: Batch) -> RemoteBatch:
         completed=(counts.completed or 0) if counts else 0,
         failed=(counts.failed or 0) if counts else 0,
         problems=problems,
+        created_at=datetime.fromtimestamp(batch.created_at, UTC) if batch.created_at else None,
+        total=counts.total if counts else None,
     )
 
 
-@contextmanager
-def _errors(action: str) -> Iterator[None]:
-    """Sort the SDK's exceptions by the one question that matters: can the call have had an effect?"""
+def _seconds(header: str | None) -> float | None:
+    """A `retry-after` in seconds; its other form, a date, is not worth a clock."""
     try:
-        yield
-    except openai.APIStatusError as error:
-        raise _from_status(error, action) from None
-    except openai.APIConnectionError as error:
-        cause = error.__cause__
-        never_sent = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
-        kind = RefusedError if never_sent else DoubtfulError
-        raise kind(f"Could not {action}: {_words(cause or error)}.") from None
-    except (openai.APIError, httpx2.HTTPError) as error:
-        raise DoubtfulError(f"Could not {action}: {_words(error)}.") from None
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None
 
 
 def _from_status(error: openai.APIStatusError, action: str) -> ProviderError:

@@ -109,6 +109,7 @@ class BatchFault(msgspec.Struct, forbid_unknown_fields=True):
     Attributes:
         expire_after: the fraction of its lines that are answered before it expires.
         validation_errors: entries of `errors.data` it fails with, each with `code`, `message`, `line`, `param`.
+        if_contains: a text; a batch whose file does not hold it passes validation.
         drop_lines: billed answers that are missing from the output file.
         duplicate_lines: answers that stand in the output file twice.
         foreign_lines: lines of the output file with a custom id nobody sent.
@@ -119,6 +120,7 @@ class BatchFault(msgspec.Struct, forbid_unknown_fields=True):
 
     expire_after: float | None = None
     validation_errors: list[dict[str, Any]] | None = None
+    if_contains: str = ""
     drop_lines: int = 0
     duplicate_lines: int = 0
     foreign_lines: int = 0

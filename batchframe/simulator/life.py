@@ -123,7 +123,8 @@ class Worker(threading.Thread):
 
     def _checked(self, batch: Batch, path: Path) -> InputFile:
         checked = check_file(path, batch.endpoint, self._account.settings)
-        errors = batch.fault.validation_errors or checked.errors or self._over_quota(checked)
+        ordered = batch.fault.validation_errors if _contains(path, batch.fault.if_contains) else None
+        errors = ordered or checked.errors or self._over_quota(checked)
         if errors:
             raise _Invalid(errors)
         return checked
@@ -182,6 +183,13 @@ class Worker(threading.Thread):
 def _no_access(batch: Batch) -> dict[str, Any]:
     message = f"Cannot find file {batch.input_file_id}, or organization {ORGANIZATION} does not have access to it."
     return line_error("invalid_request", message, param="file_id")
+
+
+def _contains(path: Path, part: str) -> bool:
+    if not part:
+        return True
+    with path.open("rb") as lines:
+        return any(part.encode() in line for line in lines)
 
 
 class _Invalid(Exception):  # noqa: N818 (a finding)

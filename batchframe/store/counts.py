@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from batchframe.store.notices import notify
+
 
 def add(
     connection: Connection, job_id: int, *, ok: int = 0, failed: int = 0, cancelled: int = 0, reused: int = 0
@@ -25,3 +27,4 @@ def add(
         """),
         {"job": job_id, "ok": ok, "failed": failed, "cancelled": cancelled, "reused": reused},
     )
+    notify(connection, job_id)

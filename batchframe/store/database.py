@@ -6,26 +6,28 @@ database's own; no engine's clock is ever compared with another's.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 import sqlalchemy
-from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from batchframe.errors import ConfigurationError, DatabaseError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test keeps it so. Known here, a database that is up to date opens without Alembic."""
 
 _UNUSABLE = (OperationalError, InternalError, InterfaceError, sqlalchemy.exc.TimeoutError, psycopg.OperationalError)
 """What says that the server, not the statement, is at fault; COPY's own errors come unwrapped from psycopg."""
 
+_UNREADABLE = URL.create("unreadable")
+
 _MIGRATION_LOCK = 0x62617463686672
 """Key of the advisory lock under which one process migrates and the others wait."""
-
 
 _CONNECT_SECONDS = 10
 _IDLE_SECONDS = 120
@@ -66,27 +68,16 @@ class Database:
             ConfigurationError: the URL cannot be read or is not Postgres'.
             DatabaseError: the server cannot be reached or migrated.
         """
-        try:
-            parsed = make_url(url)
-        except ArgumentError:
+        self.url = _parsed(url)
+        del url  # it may hold a password, and some tracebacks show local variables
+        if self.url is _UNREADABLE:
             raise ConfigurationError(
                 "BATCHFRAME_DATABASE_URL is no database URL. It looks like postgresql://user:password@host/database."
-            ) from None
-        if parsed.get_backend_name() not in ("postgresql", "postgres"):
-            raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {parsed.get_backend_name()!r}.")
-        self.url = parsed.set(drivername="postgresql+psycopg")
-        self._engine = create_engine(
-            self.url,
-            pool_size=8,
-            max_overflow=24,
-            pool_pre_ping=True,
-            connect_args={
-                "options": " ".join(f"-c {name}={value}" for name, value in _SESSION.items()),
-                "connect_timeout": _CONNECT_SECONDS,
-                **_KEEPALIVE,
-            },
-        )
-        event.listen(self._engine, "connect", _limit_transactions)
+            )
+        if (kind := self.url.get_backend_name()) not in ("postgresql", "postgres"):
+            raise ConfigurationError(f"batchframe keeps its state in Postgres, not in {kind!r}.")
+        self.url = self.url.set(drivername="postgresql+psycopg")
+        self._engine = self._open(_SESSION)
         try:
             self._migrate()
         except BaseException:
@@ -112,17 +103,46 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
+                return
         except _UNUSABLE as error:
-            raise self._unreachable(error) from None
+            unreachable = self.unreachable(error)
+        raise unreachable
 
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""
         self._engine.dispose()
 
-    def _unreachable(self, error: Exception) -> DatabaseError:
-        # The driver's words name host and user, never the password.
+    def reserved(self, seconds: float) -> Database:
+        """The same database over connections of its own, whose statements fail when they take longer than `seconds`."""
+        other = copy.copy(self)
+        other._engine = self._open({**_SESSION, "statement_timeout": f"{max(1, round(seconds * 1000))}ms"})
+        return other
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """What psycopg needs for a connection of its own. The password is in it: not for people."""
+        _, arguments = self._engine.dialect.create_connect_args(self.url)
+        return {**arguments, **self._arguments(_SESSION)}
+
+    def unreachable(self, error: Exception) -> DatabaseError:
+        """What the driver said, in our words, which name host and user, never the password.
+
+        To be raised outside the `except`: the driver's own error holds the connection, and with it the password.
+        """
         said = " ".join(str(getattr(error, "orig", error)).split())
         return DatabaseError(f"Postgres at {self.place} cannot be used: {said}. Check BATCHFRAME_DATABASE_URL.")
+
+    def _open(self, session: dict[str, str]) -> sqlalchemy.Engine:
+        engine = create_engine(
+            self.url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args=self._arguments(session)
+        )
+        event.listen(engine, "connect", _limit_transactions)
+        return engine
+
+    def _arguments(self, session: dict[str, str]) -> dict[str, Any]:
+        """What libpq is told beside the URL, in which a keep-alive of the user's own wins."""
+        keepalive = {name: value for name, value in _KEEPALIVE.items() if name not in self.url.query}
+        options = " ".join(f"-c {name}={value}" for name, value in session.items())
+        return {"options": options, "connect_timeout": _CONNECT_SECONDS, **keepalive}
 
     def _migrate(self) -> None:
         try:
@@ -138,8 +158,10 @@ class Database:
                     connection.rollback()
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
                     connection.commit()
+                return
         except DBAPIError as error:
-            raise self._unreachable(error) from None
+            unreachable = self.unreachable(error)
+        raise unreachable
 
     @staticmethod
     def _version(connection: Connection) -> str | None:
@@ -165,6 +187,12 @@ class Database:
                 f"The database is at a migration this batchframe does not know ({error}). Upgrade batchframe."
             ) from None
         connection.commit()
+
+
+def _parsed(url: str) -> URL:
+    with suppress(ArgumentError, ValueError):
+        return make_url(url)
+    return _UNREADABLE
 
 
 def _limit_transactions(connection: psycopg.Connection[Any], _: object) -> None:

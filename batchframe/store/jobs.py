@@ -3,25 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from batchframe.model import Job, Request, Route
-from batchframe.store import counts, loans
+from batchframe.core.results import CANCELLED
+from batchframe.model import Job, Price, Request, Route, Stop
+from batchframe.store import batches, counts, loans
 from batchframe.store.copying import copy_in
+from batchframe.store.notices import notify
 
 _COLUMNS = """
-    id, name, provider, endpoint, model, spec, digest, n_rows, n_skipped, n_requests, n_ok, n_failed, n_cancelled,
-    n_reused, created_at, cancel_at IS NOT NULL AS cancelled, closed_at IS NOT NULL AS closed
+    id, name, provider, endpoint, model, spec, digest, n_rows, n_skipped, n_requests, tokens, answer_tokens,
+    price_input, price_output, budget_usd, n_ok, n_failed, n_cancelled, n_reused, created_at, paused, deadline_at,
+    at_deadline, late_at IS NOT NULL AS late, cancel_at IS NOT NULL AS cancelled, end_code, end_message,
+    closed_at IS NOT NULL AS closed
 """
+
+WAS_CANCELLED = Stop(CANCELLED, "The job was cancelled.")
+WAS_LATE = Stop("deadline", "There was no answer by the deadline.")
 
 
 def _job(row: Row[Any]) -> Job:
     fields = dict(row._mapping)
     route = Route(fields.pop("provider"), fields.pop("endpoint"), fields.pop("model"))
-    return Job(route=route, **fields)
+    price_input, price_output = fields.pop("price_input"), fields.pop("price_output")
+    price = None if price_input is None else Price(price_input, price_output)
+    end_code, end_message = fields.pop("end_code"), fields.pop("end_message")
+    gives_up = fields.pop("at_deadline") == "give_up" and fields["late"]
+    stop = WAS_CANCELLED if fields["cancelled"] else WAS_LATE if gives_up else None
+    if end_code is not None:
+        stop = Stop(end_code, end_message)
+    return Job(route=route, price=price, stop=stop, ended=end_code is not None, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a job may cost and how long it may take.
+
+    Attributes:
+        answer_tokens: the most output tokens of one answer; None: no cap.
+        price: what the user says the model costs; None: by the table.
+        deadline: seconds from now; None: none.
+        at_deadline: what becomes of what is unanswered then: "realtime" or "give_up".
+    """
+
+    answer_tokens: int | None = None
+    price: Price | None = None
+    budget_usd: Decimal | None = None
+    deadline: float | None = None
+    at_deadline: str | None = None
 
 
 def find(connection: Connection, key: int | str | UUID) -> Job | None:
@@ -49,6 +83,7 @@ def create(
     requests: Iterable[Request],
     frame: Iterable[bytes],
     reuse: bool,
+    terms: Terms | None = None,
 ) -> int | None:
     """Write a job, its requests and its frame, and take over the answers that exist already.
 
@@ -58,16 +93,24 @@ def create(
         requests: distinct by hash, numbered from 0.
         frame: Parquet parts of the columns the template used.
         reuse: whether answers to the same requests in other jobs count.
+        terms: what it may cost and how long it may take.
 
     Returns:
         The job's id; None when another process has written the same call, or the same name, in the meantime.
     """
+    terms = terms or Terms()
     if reuse:
         loans.lock_route(connection, route)
     job_id: int | None = connection.execute(
         text("""
-            INSERT INTO job (name, kind, provider, endpoint, model, spec, digest, n_rows, n_skipped)
-            VALUES (:name, 'frame', :provider, :endpoint, :model, :spec, :digest, :n_rows, :n_skipped)
+            INSERT INTO job (
+                name, kind, provider, endpoint, model, spec, digest, n_rows, n_skipped, answer_tokens, price_input,
+                price_output, budget_usd, deadline_at, at_deadline
+            )
+            VALUES (
+                :name, 'frame', :provider, :endpoint, :model, :spec, :digest, :n_rows, :n_skipped, :answer_tokens,
+                :price_input, :price_output, :budget, now() + make_interval(secs => :deadline), :at_deadline
+            )
             ON CONFLICT DO NOTHING
             RETURNING id
         """),
@@ -80,30 +123,41 @@ def create(
             "digest": digest,
             "n_rows": n_rows,
             "n_skipped": n_skipped,
+            "answer_tokens": terms.answer_tokens,
+            "price_input": terms.price.input if terms.price else None,
+            "price_output": terms.price.output if terms.price else None,
+            "budget": terms.budget_usd,
+            "deadline": terms.deadline,
+            "at_deadline": terms.at_deadline,
         },
     ).scalar()
     if job_id is None:
         return None
-    n_requests = _copy_requests(connection, job_id, requests)
+    n_requests, tokens = _copy_requests(connection, job_id, requests)
     for part_no, data in enumerate(frame):
         connection.execute(
             text("INSERT INTO job_frame (job_id, part_no, data) VALUES (:job, :part, :data)"),
             {"job": job_id, "part": part_no, "data": data},
         )
-    connection.execute(text("UPDATE job SET n_requests = :n WHERE id = :job"), {"n": n_requests, "job": job_id})
+    connection.execute(
+        text("UPDATE job SET n_requests = :n, tokens = :tokens WHERE id = :job"),
+        {"n": n_requests, "tokens": tokens, "job": job_id},
+    )
     if reuse:
         loans.take(connection, job_id, route)
     counts.add(connection, job_id)
     return job_id
 
 
-def _copy_requests(connection: Connection, job_id: int, requests: Iterable[Request]) -> int:
-    n_requests = 0
+def _copy_requests(connection: Connection, job_id: int, requests: Iterable[Request]) -> tuple[int, int]:
+    """Write the requests; their number, and the sum of their estimated tokens."""
+    n_requests = tokens = 0
 
     def lines() -> Iterator[bytes]:
-        nonlocal n_requests
+        nonlocal n_requests, tokens
         for request in requests:
             n_requests += 1
+            tokens += request.tokens
             yield b"%d\x01%d\x01%s\x01%s\x01%d\n" % (
                 job_id,
                 request.row_no,
@@ -113,7 +167,7 @@ def _copy_requests(connection: Connection, job_id: int, requests: Iterable[Reque
             )
 
     copy_in(connection, "request", "job_id, row_no, hash, body, tokens", lines())
-    return n_requests
+    return n_requests, tokens
 
 
 def frame_parts(connection: Connection, job_id: int) -> Iterator[bytes]:
@@ -130,17 +184,38 @@ def request_numbers(connection: Connection, job_id: int) -> dict[bytes, int]:
 
 def cancel(connection: Connection, job_id: int) -> None:
     """Ask for the job to be cancelled; engines act on it at once, answers that exist are kept."""
-    job = {"job": job_id}
     connection.execute(
-        text("UPDATE job SET cancel_at = now(), step_at = now() WHERE id = :job AND closed_at IS NULL"), job
+        text("UPDATE job SET cancel_at = now(), step_at = now() WHERE id = :job AND closed_at IS NULL"),
+        {"job": job_id},
     )
+    batches.wake(connection, job_id)
+
+
+def end(connection: Connection, job_id: int, reason: Stop) -> None:
+    """End a job as a whole: none of its requests can be answered. What has an answer keeps it."""
     connection.execute(
-        text("UPDATE batch SET step_at = now() WHERE job_id = :job AND state NOT IN ('done', 'failed')"), job
+        text("""
+            UPDATE job SET end_code = :code, end_message = :message, step_at = now()
+            WHERE id = :job AND end_code IS NULL
+        """),
+        {"job": job_id, "code": reason.code, "message": reason.message},
     )
+    batches.wake(connection, job_id)
+
+
+def resume(connection: Connection, job_id: int, budget_usd: Decimal | None) -> None:
+    """Give a job another budget (None: none at all) and let it go on."""
+    connection.execute(
+        text("UPDATE job SET budget_usd = :budget, paused = NULL, step_at = now() WHERE id = :job"),
+        {"job": job_id, "budget": budget_usd},
+    )
+    batches.wake(connection, job_id)
 
 
 def retry(connection: Connection, job: Job, *, reuse: bool, codes: Iterable[str] | None = None) -> int:
     """Ask failed and cancelled requests again: their final outcomes become steps on the way.
+
+    A deadline that is over no longer counts: what failed by it is asked in a batch again.
 
     Args:
         reuse: whether answers to the same requests in other jobs count; they may have come since.
@@ -168,11 +243,13 @@ def retry(connection: Connection, job: Job, *, reuse: bool, codes: Iterable[str]
             text("""
                 UPDATE job
                 SET n_failed = n_failed - :failed, n_cancelled = n_cancelled - :cancelled,
-                    step_at = now(), closed_at = NULL, cancel_at = NULL
+                    step_at = now(), closed_at = NULL, cancel_at = NULL, end_code = NULL, end_message = NULL,
+                    deadline_at = CASE WHEN late_at IS NULL THEN deadline_at END, late_at = NULL, paused = NULL
                 WHERE id = :job
             """),
             {"job": job.id, "failed": opened.n - opened.cancelled, "cancelled": opened.cancelled},
         )
         if reuse:
             loans.take(connection, job.id, job.route)
+        notify(connection, job.id)
     return int(opened.n)

@@ -72,7 +72,8 @@ def take(connection: Connection, job_id: int, route: Route) -> None:
             FROM request r
             CROSS JOIN LATERAL (
                 SELECT p.job_id, p.row_no
-                FROM request p JOIN job j ON j.id = p.job_id AND j.closed_at IS NULL AND j.cancel_at IS NULL
+                FROM request p
+                JOIN job j ON j.id = p.job_id AND j.closed_at IS NULL AND j.cancel_at IS NULL AND j.end_code IS NULL
                 WHERE p.hash = r.hash AND p.job_id <> r.job_id
                   AND NOT EXISTS (
                       SELECT 1 FROM outcome o WHERE o.job_id = p.job_id AND o.row_no = p.row_no AND o.final
@@ -87,8 +88,12 @@ def take(connection: Connection, job_id: int, route: Route) -> None:
     counts.add(connection, job_id, ok=taken, reused=taken)
 
 
-def settle(connection: Connection, job_id: int) -> None:
-    """End the job's loans whose lender has come to an end: take the answer over, or let the request be asked."""
+def settle(connection: Connection, job_id: int, *, all_of_them: bool = False) -> None:
+    """End the job's loans whose lender has come to an end: take the answer over, or let the request be asked.
+
+    Args:
+        all_of_them: do not wait for lenders any longer.
+    """
     taken = connection.execute(
         text(f"""
             WITH ended AS (
@@ -99,6 +104,7 @@ def settle(connection: Connection, job_id: int) -> None:
                         WHERE o.job_id = l.lender_job_id AND o.row_no = l.lender_row_no AND o.final
                     )
                     OR NOT EXISTS (SELECT 1 FROM job j WHERE j.id = l.lender_job_id AND j.closed_at IS NULL)
+                    OR :all
                 )
                 RETURNING l.row_no, l.lender_job_id, l.lender_row_no
             ),
@@ -120,7 +126,7 @@ def settle(connection: Connection, job_id: int) -> None:
             )
             SELECT count(*) FILTER (WHERE ok) FROM written
         """),
-        {"job": job_id},
+        {"job": job_id, "all": all_of_them},
     ).scalar_one()
     if taken:
         counts.add(connection, job_id, ok=taken, reused=taken)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 
 from batchframe.core.packing import LINE_SUFFIX
 from batchframe.core.results import CANCELLED, MISSING, PASSING_CODES, PASSING_STATUSES
-from batchframe.model import Attempt, Batch, Outcome, Usage
+from batchframe.model import Attempt, Batch, Mode, Outcome
 from batchframe.store import counts
 from batchframe.store.copying import DELIMITER, copy_in, copy_out
 
@@ -49,8 +49,19 @@ class Expected(msgspec.Struct, frozen=True, gc=False):
 
 def expected(connection: Connection, batch: Batch) -> dict[str, Expected]:
     """What the batch owes, by custom id, in the order of its input file."""
+    # Rows asked in real time are settled one by one; those of a file all at once.
+    settled = """
+        AND NOT EXISTS (
+            SELECT 1 FROM outcome o
+            WHERE o.job_id = a.job_id AND o.row_no = a.row_no AND o.attempt_no = a.attempt_no
+        )
+    """
     rows = connection.execute(
-        text("SELECT row_no, attempt_no FROM attempt WHERE batch_id = :batch ORDER BY row_no"), {"batch": batch.id}
+        text(f"""
+            SELECT row_no, attempt_no FROM attempt a
+            WHERE batch_id = :batch {settled if batch.mode is Mode.REALTIME else ""} ORDER BY row_no
+        """),
+        {"batch": batch.id},
     )
     attempts = [Attempt(batch.job_id, row_no, attempt_no) for row_no, attempt_no in rows]
     tries: dict[int, int] = {}
@@ -65,6 +76,18 @@ def expected(connection: Connection, batch: Batch) -> dict[str, Expected]:
         )
         tries = {row.row_no: row.tries for row in before}
     return {attempt.custom_id: Expected(attempt, tries.get(attempt.row_no, 0)) for attempt in attempts}
+
+
+def bodies(connection: Connection, batch: Batch) -> dict[int, bytes]:
+    """The body of each request of a batch, by row number; for the few rows of a batch asked in real time."""
+    rows = connection.execute(
+        text("""
+            SELECT r.row_no, r.body FROM attempt a JOIN request r ON r.job_id = a.job_id AND r.row_no = a.row_no
+            WHERE a.batch_id = :batch
+        """),
+        {"batch": batch.id},
+    )
+    return {row.row_no: row.body.encode() for row in rows}
 
 
 def record(connection: Connection, batch: Batch, outcomes: Iterable[Outcome]) -> None:
@@ -192,18 +215,6 @@ def error_groups(connection: Connection, job_id: int) -> list[ErrorGroup]:
     return [ErrorGroup(row.code, row.n, bool(row.retryable), row.message or "", row.body) for row in rows]
 
 
-def usage(connection: Connection, job_id: int) -> tuple[int, Usage]:
-    """Requests of a job the provider answered with usage, all attempts counted, and their tokens."""
-    row = connection.execute(
-        text("""
-            SELECT count(*) AS n, sum(input_tokens) AS input, sum(cached_tokens) AS cached, sum(output_tokens) AS output
-            FROM outcome WHERE job_id = :job AND tries > 0 AND status BETWEEN 200 AND 299
-        """),
-        {"job": job_id},
-    ).one()
-    return int(row.n), Usage(int(row.input or 0), int(row.cached or 0), int(row.output or 0))
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
     """How the batches of a job stand.
@@ -231,4 +242,17 @@ def work(connection: Connection, job_id: int) -> Work:
         {"job": job_id},
     ).all()
     errors = [row.error for row in rows if row.error and row.state not in ("done", "failed")]
-    return Work({row.state: row.n for row in rows}, sum(row.answered for row in rows), errors[0] if errors else None)
+    trouble = errors[0] if errors else _paused_lender(connection, job_id)
+    return Work({row.state: row.n for row in rows}, sum(row.answered for row in rows), trouble)
+
+
+def _paused_lender(connection: Connection, job_id: int) -> str | None:
+    said: str | None = connection.execute(
+        text("""
+            SELECT format('Waiting for the answers of job %s, which is paused: %s', j.id, j.paused)
+            FROM loan l JOIN job j ON j.id = l.lender_job_id
+            WHERE l.job_id = :job AND j.paused IS NOT NULL LIMIT 1
+        """),
+        {"job": job_id},
+    ).scalar()
+    return said

@@ -7,16 +7,23 @@ again are found by their open outcomes. Two planners cannot meet: the lock is sk
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from batchframe.core.budget import LARGEST_PART
 from batchframe.core.packing import Limits, line_overhead, pack
 from batchframe.core.results import CANCELLED
-from batchframe.model import Route, Sized
-from batchframe.store import counts, loans
+from batchframe.model import Attempt, Job, Mode, Sized, Stop
+from batchframe.store import batches, budgets, counts, jobs, loans, quotas
+from batchframe.store.spending import spending
+
+_REALTIME_GROUP = 16
+"""Rows asked in real time together: as many answers at most are lost with a process that dies."""
+_STRETCH = 5_000
+"""Rows a planning step takes into groups for real time."""
 
 _FREE = """
     r.job_id = :job AND r.row_no >= :first AND r.row_no <= :last
@@ -50,14 +57,6 @@ class Step(enum.Enum):
     NOTHING = "nothing to plan now, or the job is closed or in another planner's hands"
 
 
-@dataclass(frozen=True, slots=True)
-class _Cursor:
-    route: Route
-    n_requests: int
-    next_row: int
-    cancelled: bool
-
-
 def due_jobs(connection: Connection, providers: Sequence[str], limit: int) -> list[tuple[int, str]]:
     """Open jobs of these providers that planning should look at: id and provider."""
     rows = connection.execute(
@@ -75,50 +74,62 @@ def plan(connection: Connection, job_id: int, limits: Limits, loan_wait: float) 
     """Take one step with a job.
 
     Args:
-        limits: what a batch may hold, before what is known of the model's enqueued-token limit.
+        limits: what a batch may hold, before what is known of the model's enqueued-token limit and the job's budget.
         loan_wait: seconds until a job that waits for another one is looked at again.
     """
-    job = _lock(connection, job_id)
-    if job is None:
+    locked = connection.execute(
+        text("""
+            SELECT next_row, deadline_at <= now() AND late_at IS NULL AS overdue FROM job
+            WHERE id = :job AND closed_at IS NULL FOR UPDATE SKIP LOCKED
+        """),
+        {"job": job_id},
+    ).first()
+    if locked is None:
         return Step.NOTHING
-    if job.cancelled:
-        _cancel_rest(connection, job_id, job)
+    if locked.overdue:
+        _enforce_deadline(connection, job_id)
+    job = jobs.find(connection, job_id)
+    assert job is not None, "it was just locked"
+    if job.stop:
+        _settle_rest(connection, job, job.stop)
         return Step.NOTHING
-    loans.settle(connection, job_id)
-    limits = _with_quota(connection, job.route, limits)
-    if _plan_first(connection, job_id, job, limits) or _plan_again(connection, job_id, job, limits):
+    loans.settle(connection, job_id, all_of_them=job.late)
+    limits = _narrowed(connection, job, limits)
+    if _plan_first(connection, job, locked.next_row, limits) or _plan_again(connection, job, limits):
         return Step.PLANNED
     _rest(connection, job_id, loan_wait)
     return Step.NOTHING
 
 
-def _lock(connection: Connection, job_id: int) -> _Cursor | None:
-    row = connection.execute(
-        text("""
-            SELECT provider, endpoint, model, n_requests, next_row, cancel_at IS NOT NULL AS cancelled
-            FROM job WHERE id = :job AND closed_at IS NULL FOR UPDATE SKIP LOCKED
-        """),
-        {"job": job_id},
-    ).first()
-    if row is None:
-        return None
-    return _Cursor(Route(row.provider, row.endpoint, row.model), row.n_requests, row.next_row, row.cancelled)
+def _enforce_deadline(connection: Connection, job_id: int) -> None:
+    """The job's time is over: its batches are stopped, and what they leave unanswered is no longer asked in one."""
+    connection.execute(text("UPDATE job SET late_at = now() WHERE id = :job"), {"job": job_id})
+    batches.wake(connection, job_id)
 
 
-def _with_quota(connection: Connection, route: Route, limits: Limits) -> Limits:
-    tokens = connection.execute(
-        text("SELECT tokens FROM quota WHERE provider = :provider AND model = :model"),
-        {"provider": route.provider, "model": route.model},
-    ).scalar()
-    return Limits(limits.requests, limits.n_bytes, tokens)
+def _narrowed(connection: Connection, job: Job, limits: Limits) -> Limits:
+    """The limits of one batch of this job."""
+    if job.late:
+        limits = dataclasses.replace(limits, requests=_REALTIME_GROUP)
+    else:
+        limits = dataclasses.replace(limits, tokens=quotas.allowed_tokens(connection, job.route))
+    if job.budget_usd is not None:
+        expects = budgets.expected(job, spending(connection, job.id).seen, _mode(job))
+        if expects is not None:
+            limits = dataclasses.replace(limits, usd=(job.budget_usd / LARGEST_PART, expects))
+    return limits
 
 
-def _plan_first(connection: Connection, job_id: int, job: _Cursor, limits: Limits) -> bool:
+def _mode(job: Job) -> Mode:
+    return Mode.REALTIME if job.late else Mode.BATCH
+
+
+def _plan_first(connection: Connection, job: Job, next_row: int, limits: Limits) -> bool:
     """Plan the next stretch of rows never asked before; whether the cursor moved."""
-    if job.next_row >= job.n_requests:
+    if next_row >= job.n_requests:
         return False
-    last = min(job.next_row + limits.requests, job.n_requests) - 1
-    stretch = {"job": job_id, "first": job.next_row, "last": last}
+    last = min(next_row + (_STRETCH if job.late else limits.requests), job.n_requests) - 1
+    stretch = {"job": job.id, "first": next_row, "last": last}
     whole = connection.execute(
         text(f"""
             SELECT count(*) AS n, COALESCE(sum(octet_length(r.body)), 0) AS n_bytes,
@@ -127,27 +138,27 @@ def _plan_first(connection: Connection, job_id: int, job: _Cursor, limits: Limit
         """),
         stretch,
     ).one()
-    overhead = line_overhead(job_id, job.route.endpoint)
+    overhead = line_overhead(job.id, job.route.endpoint)
     if limits.admit(whole.n, whole.n_bytes + whole.n * overhead, whole.tokens):
         ends = [(last, whole.n, whole.tokens)] if whole.n else []
     else:
-        batches = list(pack(_sized(connection, stretch), limits, overhead))
-        if len(batches) > 1:
+        packed = list(pack(_sized(connection, stretch), limits, overhead))
+        if len(packed) > 1:
             # The stretch was cut: its last batch may not be full, so it is left to the next step.
-            last = batches.pop()[0].row_no - 1
-        ends = [(batch[-1].row_no, len(batch), sum(request.tokens for request in batch)) for batch in batches]
-    first = job.next_row
+            last = packed.pop()[0].row_no - 1
+        ends = [(batch[-1].row_no, len(batch), sum(request.tokens for request in batch)) for batch in packed]
+    first = next_row
     for end, n, tokens in ends:
-        batch_id = _insert_batch(connection, job_id, job.route, n, tokens)
+        batch_id = batches.insert_empty(connection, job.id, job.route, n, tokens, mode=_mode(job))
         connection.execute(
             text(
                 "INSERT INTO attempt (job_id, row_no, attempt_no, batch_id) "
                 f"SELECT r.job_id, r.row_no, 1, :batch FROM request r WHERE {_FREE}"
             ),
-            {"job": job_id, "first": first, "last": end, "batch": batch_id},
+            {"job": job.id, "first": first, "last": end, "batch": batch_id},
         )
         first = end + 1
-    connection.execute(text("UPDATE job SET next_row = :next WHERE id = :job"), {"job": job_id, "next": last + 1})
+    connection.execute(text("UPDATE job SET next_row = :next WHERE id = :job"), {"job": job.id, "next": last + 1})
     return True
 
 
@@ -161,7 +172,7 @@ def _sized(connection: Connection, stretch: Mapping[str, int]) -> Iterator[Sized
     return (Sized(row.row_no, 1, row.n_bytes, row.tokens) for row in rows)
 
 
-def _plan_again(connection: Connection, job_id: int, job: _Cursor, limits: Limits) -> bool:
+def _plan_again(connection: Connection, job: Job, limits: Limits) -> bool:
     """Plan the rows that are due to be asked again; whether there were any."""
     rows = connection.execute(
         text(f"""
@@ -170,72 +181,46 @@ def _plan_again(connection: Connection, job_id: int, job: _Cursor, limits: Limit
             JOIN request r ON r.job_id = :job AND r.row_no = due.row_no
             ORDER BY due.row_no
         """),
-        {"job": job_id},
+        {"job": job.id},
     )
     sized = (Sized(row.row_no, row.attempt_no, row.n_bytes, row.tokens) for row in rows)
-    batches = list(pack(sized, limits, line_overhead(job_id, job.route.endpoint)))
-    for batch in batches:
-        connection.execute(
-            text("""
-                INSERT INTO attempt (job_id, row_no, attempt_no, batch_id)
-                SELECT :job, row_no, attempt_no, :batch
-                FROM unnest(CAST(:rows AS integer[]), CAST(:attempts AS smallint[])) AS due(row_no, attempt_no)
-            """),
-            {
-                "job": job_id,
-                "batch": _insert_batch(
-                    connection, job_id, job.route, len(batch), sum(request.tokens for request in batch)
-                ),
-                "rows": [request.row_no for request in batch],
-                "attempts": [request.attempt_no for request in batch],
-            },
-        )
-    return bool(batches)
+    packed = list(pack(sized, limits, line_overhead(job.id, job.route.endpoint)))
+    for batch in packed:
+        attempts = [Attempt(job.id, request.row_no, request.attempt_no) for request in batch]
+        tokens = sum(request.tokens for request in batch)
+        batches.insert(connection, job.id, job.route, attempts, tokens, mode=_mode(job))
+    return bool(packed)
 
 
-def _insert_batch(connection: Connection, job_id: int, route: Route, n_requests: int, tokens: int) -> int:
-    batch_id: int = connection.execute(
-        text("""
-            INSERT INTO batch (job_id, provider, endpoint, model, n_requests, tokens)
-            VALUES (:job, :provider, :endpoint, :model, :n, :tokens)
-            RETURNING id
-        """),
-        {
-            "job": job_id,
-            "provider": route.provider,
-            "endpoint": route.endpoint,
-            "model": route.model,
-            "n": n_requests,
-            "tokens": tokens,
-        },
-    ).scalar_one()
-    return batch_id
-
-
-def _cancel_rest(connection: Connection, job_id: int, job: _Cursor) -> None:
+def _settle_rest(connection: Connection, job: Job, stop: Stop) -> None:
     """Settle what no batch holds; what a batch holds is settled when that batch ends."""
-    connection.execute(text("DELETE FROM loan WHERE job_id = :job"), {"job": job_id})
+    connection.execute(text("DELETE FROM loan WHERE job_id = :job"), {"job": job.id})
+    reason = {"job": job.id, "code": stop.code, "message": stop.message}
     never_planned = connection.execute(
         text(f"""
             INSERT INTO outcome (job_id, row_no, attempt_no, final, ok, tries, code, message)
-            SELECT r.job_id, r.row_no, 0, true, false, 0, '{CANCELLED}', 'The job was cancelled.'
+            SELECT r.job_id, r.row_no, 0, true, false, 0, :code, :message
             FROM request r
             WHERE {_FREE} AND NOT EXISTS (
                 SELECT 1 FROM attempt a WHERE a.job_id = r.job_id AND a.row_no = r.row_no
             )
         """),
-        {"job": job_id, "first": 0, "last": job.n_requests},
+        {**reason, "first": 0, "last": job.n_requests},
     ).rowcount
     given_back = connection.execute(
         text(f"""
-            UPDATE outcome SET final = true, retry_at = NULL, code = '{CANCELLED}', message = 'The job was cancelled.'
+            UPDATE outcome SET final = true, retry_at = NULL, code = :code, message = :message
             WHERE (job_id, row_no, attempt_no) IN (SELECT o.job_id, o.row_no, o.attempt_no {_OPEN_ROWS})
         """),
-        {"job": job_id},
+        reason,
     ).rowcount
-    connection.execute(text("UPDATE job SET next_row = n_requests WHERE id = :job"), {"job": job_id})
-    counts.add(connection, job_id, cancelled=never_planned + given_back)
-    connection.execute(text("UPDATE job SET step_at = 'infinity' WHERE id = :job"), {"job": job_id})
+    connection.execute(text("UPDATE job SET next_row = n_requests WHERE id = :job"), {"job": job.id})
+    settled = never_planned + given_back
+    if stop.code == CANCELLED:
+        counts.add(connection, job.id, cancelled=settled)
+    else:
+        counts.add(connection, job.id, failed=settled)
+    connection.execute(text("UPDATE job SET step_at = 'infinity' WHERE id = :job"), {"job": job.id})
 
 
 def _rest(connection: Connection, job_id: int, loan_wait: float) -> None:
@@ -245,6 +230,7 @@ def _rest(connection: Connection, job_id: int, loan_wait: float) -> None:
             UPDATE job SET step_at = LEAST(
                 (SELECT min(o.retry_at) {_OPEN_ROWS}),
                 (SELECT now() + make_interval(secs => :wait) FROM loan WHERE job_id = :job LIMIT 1),
+                (SELECT deadline_at FROM job WHERE id = :job AND late_at IS NULL),
                 'infinity'
             )
             WHERE id = :job

@@ -1,10 +1,24 @@
-"""Quotas: the enqueued tokens a provider allows for a model, learnt from refusals, spent under the row's lock."""
+"""Quotas: the enqueued tokens a provider allows for a model, learnt from refusals, spent under the row's lock.
+
+Providers raise limits without a word, so what was learnt is believed for a day; then a refusal tells again.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
 from batchframe.model import Batch, Route
+
+_ALLOWED = """
+    SELECT CASE WHEN learnt_at > now() - interval '1 day' THEN tokens END FROM quota
+    WHERE provider = :provider AND model = :model
+"""
+
+
+def allowed_tokens(connection: Connection, route: Route) -> int | None:
+    """The enqueued-token limit of a model as far as it is known; None when it is not."""
+    tokens: int | None = connection.execute(text(_ALLOWED), {"provider": route.provider, "model": route.model}).scalar()
+    return tokens
 
 
 def running_tokens(connection: Connection, route: Route) -> int:
@@ -26,7 +40,7 @@ def admits(connection: Connection, batch: Batch) -> bool:
     A batch that would run alone is always let through: if it is too large, the provider's word is needed for it.
     """
     allowed = connection.execute(
-        text("SELECT tokens FROM quota WHERE provider = :provider AND model = :model FOR UPDATE"),
+        text(f"{_ALLOWED} FOR UPDATE"),
         {"provider": batch.route.provider, "model": batch.route.model},
     ).scalar()
     if allowed is None:
@@ -40,7 +54,7 @@ def learn(connection: Connection, route: Route, tokens: int) -> None:
     connection.execute(
         text("""
             INSERT INTO quota (provider, model, tokens) VALUES (:provider, :model, :tokens)
-            ON CONFLICT (provider, model) DO UPDATE SET tokens = EXCLUDED.tokens
+            ON CONFLICT (provider, model) DO UPDATE SET tokens = EXCLUDED.tokens, learnt_at = now()
         """),
         {"provider": route.provider, "model": route.model, "tokens": max(1, tokens)},
     )

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -59,6 +60,15 @@ job = Table(
     _count("n_rows"),
     _count("n_skipped"),
     _count("n_requests"),
+    Column(
+        "tokens", BigInteger, nullable=False, server_default=_zero, comment="estimated input tokens of all requests"
+    ),
+    Column("answer_tokens", Integer, comment="most output tokens of one answer; null: no cap"),
+    Column(
+        "price_input", Numeric, comment="what the user said, US dollars a million at the batch rate; null: the table"
+    ),
+    Column("price_output", Numeric),
+    Column("budget_usd", Numeric),
     Column("next_row", Integer, nullable=False, server_default=_zero, comment="first request not yet planned"),
     _count("n_ok"),
     _count("n_failed"),
@@ -72,7 +82,13 @@ job = Table(
         server_default=_now,
         comment="when planning should look at it; infinity: when something happens",
     ),
+    Column("paused", Text, comment="why nothing more is sent, in words for the user"),
+    _moment("deadline_at"),
+    Column("at_deadline", Text, comment="realtime or give_up"),
+    _moment("late_at"),
     _moment("cancel_at"),
+    Column("end_code", Text, comment="why the job was ended as a whole"),
+    Column("end_message", Text),
     _moment("closed_at"),
     Index("ix_job_open", "provider", "step_at", postgresql_where=text("closed_at IS NULL")),
 )
@@ -115,8 +131,13 @@ batch = Table(
     Column("provider", Text, nullable=False),
     Column("endpoint", Text, nullable=False),
     Column("model", Text, nullable=False),
+    Column(
+        "mode", Text, nullable=False, server_default="batch", comment="batch, or realtime for calls after a deadline"
+    ),
+    Column("root_id", BigInteger, comment="the batch this one is a part of, split to find what fails it"),
     Column("n_requests", Integer, nullable=False),
     Column("tokens", BigInteger, nullable=False),
+    Column("reserved_usd", Numeric, comment="what it is expected to cost, from the intent on"),
     Column("state", Text, nullable=False, server_default="planned"),
     Column("input_file_id", Text),
     Column("provider_id", Text),
@@ -125,6 +146,11 @@ batch = Table(
     Column("provider_status", Text),
     _count("provider_completed"),
     _count("provider_failed"),
+    _count("n_paid"),
+    Column("input_tokens", BigInteger, nullable=False, server_default=_zero),
+    Column("cached_tokens", BigInteger, nullable=False, server_default=_zero),
+    Column("output_tokens", BigInteger, nullable=False, server_default=_zero),
+    Column("cost_usd", Numeric, comment="of the answers in it; null: the price is not known"),
     Column("owner", Uuid),
     Column("token", BigInteger, nullable=False, server_default=_zero),
     _moment("lease_until"),
@@ -135,6 +161,7 @@ batch = Table(
     _count("polls"),
     Column("error", Text, comment="what keeps it from going on, in words for the user"),
     Index("ix_batch_active", "provider", postgresql_where=text("state NOT IN ('done', 'failed')")),
+    Index("ix_batch_root", "root_id", postgresql_where=text("root_id IS NOT NULL")),
     # Room on the page for the many updates of a row, so that they stay heap-only.
     postgresql_with={"fillfactor": "50"},
 )
@@ -174,6 +201,9 @@ quota = Table(
     metadata,
     Column("provider", Text, primary_key=True),
     Column("model", Text, primary_key=True),
-    Column("tokens", BigInteger, nullable=False, comment="enqueued input tokens the provider allows"),
-    comment="what providers said of their enqueued-token limits, which they keep per model",
+    Column("tokens", BigInteger, comment="enqueued input tokens the provider allows; null: it has not said"),
+    _moment("learnt_at", now=True),
+    Column("budget_usd", Numeric, comment="what all jobs may spend on the model together"),
+    _moment("budget_since"),
+    comment="limits of a provider's model: what the provider said of its queue, what the user will spend",
 )

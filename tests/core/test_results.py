@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchframe.core.results import CANCELLED, INVALID_ANSWER, NOT_RUN, Line, Rules, blame, decode_line, judge
-from batchframe.model import CHAT, Attempt, Outcome, Usage
+from batchframe.core.results import CANCELLED, INVALID_ANSWER, Line, Rules, decode_line, judge, line_of_reply, not_run
+from batchframe.model import CHAT, Attempt, Stop, Usage
 
 RULES = Rules(CHAT, row_attempts=3, retry_wait=lambda tries: float(tries))
 ROW = Attempt(7, 3, 1)
@@ -63,7 +63,7 @@ def test_rows_that_never_ran_are_asked_again(code: str) -> None:
 
 def test_in_a_cancelled_job_nothing_is_asked_again() -> None:
     """Cancel means cancel."""
-    rules = Rules(CHAT, 3, lambda tries: 1.0, cancelled=True)
+    rules = Rules(CHAT, 3, lambda tries: 1.0, stop=Stop(CANCELLED, "m"))
     outcome = judge(line(error={"code": "batch_cancelled", "message": "…"}), ROW, 0, rules)
     assert (outcome.final, outcome.ok, outcome.code) == (True, False, CANCELLED)
 
@@ -139,31 +139,30 @@ def test_a_broken_line_is_no_line(raw: bytes) -> None:
     assert decode_line(raw) is None
 
 
-def ended(problems: list[tuple[int | None, str, str]], rules: Rules = RULES) -> list[Outcome]:
-    return list(blame([(Attempt(1, row, 1), 0) for row in range(4)], problems, rules))
+def test_what_a_batch_left_unasked_comes_again_at_once_when_the_deadline_is_over() -> None:
+    """Waiting for its back-off, or out of tries without ever having run, a row would miss the deadline for nothing."""
+    late = Rules("/v1/chat/completions", 1, lambda tries: 600.0, late=True)
+    found = decode_line(b'{"custom_id":"a","response":null,"error":{"code":"batch_cancelled","message":"m"}}')
+    assert found is not None
+    assert judge(found, ROW, 0, late) == not_run(ROW, 0)
 
 
-def test_only_the_named_lines_of_an_invalid_file_fail() -> None:
-    """One bad row must not cost the other 49,999."""
-    outcomes = ended([(2, "invalid_json_line", "bad"), (3, "invalid_url", "wrong")])
-    assert [outcome.code for outcome in outcomes] == [NOT_RUN, "invalid_json_line", "invalid_url", NOT_RUN]
-    assert [outcome.final for outcome in outcomes] == [False, True, True, False]
-    assert [outcome.tries for outcome in outcomes] == [0, 0, 0, 0]
+def test_an_order_to_stop_ends_what_may_pass_and_nothing_else() -> None:
+    """A refusal for good keeps its reason; an answer that was paid for stays an answer."""
+    stopped = Rules("/v1/chat/completions", 5, lambda tries: 1.0, stop=Stop("deadline", "Too late."))
+    passing, final = line(429, {}), line(400, {"error": {"code": "bad", "message": "m"}})
+    assert (judge(passing, ROW, 0, stopped).code, judge(final, ROW, 0, stopped).code) == ("deadline", "bad")
+    assert judge(line(200, chat("x")), ROW, 0, stopped).ok
 
 
-def test_a_failure_that_names_no_line_uses_up_a_try_of_every_row() -> None:
-    """Otherwise the same file would be sent for ever."""
-    outcomes = ended([(None, "invalid_request", "no")])
-    assert {(outcome.final, outcome.tries, outcome.code) for outcome in outcomes} == {(False, 1, "invalid_request")}
+@pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b'{"half', b'{"a":1}\n{"b":2}'])
+def test_a_reply_that_is_no_json_is_not_stored(body: bytes) -> None:
+    """COPY relies on JSON; a gateway's page is none."""
+    assert judge(line_of_reply("bf-1-2-3", 400, body), ROW, 0, RULES).body == b"null"
 
 
-@pytest.mark.parametrize("line", [0, 5, -1, 10**9])
-def test_a_line_that_is_not_in_the_file_blames_nobody(line: int) -> None:
-    """Taken at its word it would leave every row innocent, and the batch would come back without end."""
-    assert {outcome.tries for outcome in ended([(line, "invalid_json_line", "bad")])} == {1}
-
-
-def test_a_model_that_is_not_there_ends_every_row_at_once() -> None:
-    """The provider may list only some of the lines; all have the same model."""
-    outcomes = ended([(1, "model_not_found", "no such model")])
-    assert {(outcome.final, outcome.code) for outcome in outcomes} == {(True, "model_not_found")}
+def test_a_pretty_printed_reply_is_stored_as_one_line() -> None:
+    """In real time nobody promises that an answer has no newlines, which COPY would take for the end of a row."""
+    outcome = judge(line_of_reply("a", 200, json.dumps(chat("x"), indent=2).encode()), ROW, 0, RULES)
+    assert outcome.ok
+    assert min(outcome.body or b"") >= 32

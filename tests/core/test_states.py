@@ -39,6 +39,12 @@ def test_doubt_never_leads_back_to_the_call_without_a_search() -> None:
     assert TRANSITIONS[S.UNSURE] == {Event.FOUND: S.SUBMITTED, Event.ABSENT: S.PLANNED, Event.GIVEN_UP: S.FAILED}
 
 
+def test_what_was_asked_in_real_time_is_never_asked_again_by_itself() -> None:
+    """Rule 3: no list tells what became of such a call, so the only way on is to write down what is known."""
+    assert [state for state, row in TRANSITIONS.items() if S.ASKING in row.values()] == [S.PLANNED]
+    assert TRANSITIONS[S.ASKING] == {Event.ANSWERED: S.DONE}
+
+
 @pytest.mark.parametrize(
     ("state", "event"),
     [
@@ -49,6 +55,8 @@ def test_doubt_never_leads_back_to_the_call_without_a_search() -> None:
         (S.SUBMITTED, Event.INTENT),
         (S.PLANNED, Event.INTENT),
         (S.ENDED, Event.GIVEN_UP),
+        (S.ASKING, Event.GIVEN_UP),
+        (S.UPLOADED, Event.ASKED),
     ],
 )
 def test_illegal_moves_are_refused(state: S, event: Event) -> None:

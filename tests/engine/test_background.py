@@ -1,13 +1,16 @@
 """The engine's thread."""
 
+import asyncio
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 
 import pandas as pd
+import pytest
 
 import batchframe as bf
+from batchframe.providers.openai import OpenAIProvider
 from batchframe.simulator import Simulator
 
 
@@ -33,6 +36,35 @@ def test_an_engine_that_was_stopped_starts_again(
     twenty.llm.batch("{text}", model="m").wait(30, progress=False)
     session.background.stop()
     assert set(twenty.llm.batch("{text}!", model="m").wait(30, progress=False)["response__status"]) == {"ok"}
+
+
+def test_an_engine_that_is_just_ending_is_not_taken_for_a_running_one(
+    session: bf.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Woken instead of started anew, it would leave the job to nobody."""
+    close = OpenAIProvider.close
+    ending, go = threading.Event(), threading.Event()
+
+    async def slow(self: OpenAIProvider) -> None:
+        ending.set()
+        await asyncio.to_thread(go.wait, 20)
+        await close(self)
+
+    monkeypatch.setattr(OpenAIProvider, "close", slow)
+    background = session.background
+    background.start()
+    before = background._thread
+    assert background._loop is not None
+    assert background._main is not None
+    background._loop.call_soon_threadsafe(background._main.cancel)
+    assert ending.wait(20)
+    starting = threading.Thread(target=background.start)
+    starting.start()
+    go.set()
+    starting.join(20)
+    assert background._thread is not before
+    assert background._thread is not None
+    assert background._thread.is_alive()
 
 
 def test_a_process_that_ends_with_an_open_job_says_nothing(

@@ -130,41 +130,7 @@ def test_a_batch_the_provider_no_longer_knows_ends_its_rows(
     assert len(simulator.batches) == 1
 
 
-def test_a_line_number_that_is_not_in_the_file_does_not_loop(
-    session: bf.Session, simulator: Simulator, twenty: pd.DataFrame
-) -> None:
-    """Five tries, then the reason; not thousands of batches."""
-    errors = [{"code": "invalid_json_line", "line": 21, "message": "m", "param": None}]
-    simulator.faults.batch(times=None, validation_errors=errors)
-    frame = twenty.llm.batch("{text}", model="m").wait(30, progress=False)
-    assert set(frame["response__status"]) == {"failed"}
-    assert len(simulator.batches) == 5
-
-
 def test_an_unknown_status_is_still_running(session: bf.Session, simulator: Simulator, twenty: pd.DataFrame) -> None:
     """Providers invent statuses."""
     simulator.faults.batch(status="warming_up", polls=2)
     assert right(twenty.llm.batch("{text}", model="m").wait(30, progress=False)) == 20
-
-
-def test_only_the_named_lines_of_an_invalid_file_fail(
-    session: bf.Session, simulator: Simulator, twenty: pd.DataFrame
-) -> None:
-    """A batch that fails validation because of two lines loses only those."""
-    errors = [{"code": "invalid_request", "line": line, "message": "Not this.", "param": "body"} for line in (3, 11)]
-    simulator.faults.batch(validation_errors=errors)
-    frame = twenty.llm.batch("{text}", model="m").wait(30, progress=False)
-    assert right(frame) == 18
-    assert frame["response__error"].dropna().to_dict() == dict.fromkeys([2, 10], "invalid_request: Not this.")
-    assert paid_once(simulator, 18)
-
-
-def test_a_model_that_does_not_exist_ends_the_job(
-    session: bf.Session, simulator: Simulator, twenty: pd.DataFrame
-) -> None:
-    """One batch, one clear reason, nothing paid."""
-    simulator.settings.models = frozenset({"gpt-5-mini"})
-    frame = twenty.llm.batch("{text}", model="gpt-nonsense").wait(30, progress=False)
-    assert frame["response__error"].str.contains("gpt-nonsense").all()
-    assert len(simulator.batches) == 1
-    assert simulator.ledger.requests == 0

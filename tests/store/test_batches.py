@@ -115,7 +115,6 @@ def test_a_released_batch_is_due_only_after_its_wait(database: Database, job_id:
     (held,) = claim(database, owner)
     assert claim(database) == []
     with database.transaction() as connection:
-        assert batches.renew(connection, owner, [held.id, batch.id], 60.0) == 1
         batches.give_back(connection, owner)
     assert [again.id for again in claim(database)] == [held.id]
 
@@ -145,3 +144,57 @@ def test_a_batch_alone_is_always_let_through(database: Database, job_id: int) ->
     with database.transaction() as connection:
         quotas.learn(connection, ROUTE, 35)
         assert quotas.admits(connection, batch)
+
+
+def test_a_renewal_keeps_what_is_held_and_names_what_another_engine_has_taken(database: Database, job_id: int) -> None:
+    """An engine learns at once what is no longer its own; what it gave back itself is no loss."""
+    insert(database, job_id, 4)
+    owner = uuid4()
+    kept, taken, released, locked = claim(database, owner)
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE batch SET lease_until = now()"))
+        batches.release(connection, released, 60.0)
+    with database.transaction() as connection:
+        connection.execute(
+            text("UPDATE batch SET lease_until = now() + interval '1 h' WHERE id <> :id"), {"id": taken.id}
+        )
+    assert [batch.id for batch in claim(database)] == [taken.id]
+    held = {batch.id: batch.token for batch in (kept, taken, released, locked)}
+    with database.transaction() as other, database.transaction() as connection:
+        other.execute(text("SELECT 1 FROM batch WHERE id = :id FOR UPDATE"), {"id": locked.id})
+        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+        assert batches.renew(connection, owner, held, 7200.0) == {taken.id}
+    with database.transaction() as connection:
+        renewed = connection.execute(text("SELECT id FROM batch WHERE lease_until > now() + interval '90 min'"))
+        assert renewed.scalars().all() == [kept.id]
+
+
+def test_two_settlings_at_once_do_not_wait_for_each_other(database: Database, job_id: int) -> None:
+    """Each has woken one of the waiting batches and wants the other's: Postgres would end one of them as a deadlock,
+    and fifty thousand outcomes would be written twice."""
+    insert(database, job_id, 2, step_at="2100-01-01")
+    with database.transaction() as connection:
+        first, second = connection.execute(text("SELECT id FROM batch ORDER BY id")).scalars()
+
+    with database.transaction() as one, database.transaction() as other, ThreadPoolExecutor(2) as pool:
+        for connection, id_ in ((one, first), (other, second)):
+            connection.execute(text("UPDATE batch SET step_at = now() WHERE id = :id"), {"id": id_})
+        for waking in [pool.submit(batches.wake_waiting, connection, ROUTE) for connection in (one, other)]:
+            waking.result(20)
+    with database.transaction() as connection:
+        assert connection.execute(text("SELECT count(*) FROM batch WHERE step_at <= now()")).scalar() == 2
+
+
+def test_a_quota_is_forgotten_after_a_day(database: Database, job_id: int) -> None:
+    """A provider that raised its limit says nothing; believed for ever, the old one would hold up all later jobs."""
+    insert(database, job_id, 2, state="uploaded", tokens=20)
+    first, second = claim(database)
+    with database.transaction() as connection:
+        quotas.learn(connection, ROUTE, 30)
+        batches.advance(connection, first, Event.INTENT)
+        assert not quotas.admits(connection, second)
+        connection.execute(text("UPDATE quota SET learnt_at = now() - interval '25 hours'"))
+        assert quotas.allowed_tokens(connection, ROUTE) is None
+        assert quotas.admits(connection, second)
+        quotas.learn(connection, ROUTE, 35)
+        assert quotas.allowed_tokens(connection, ROUTE) == 35

@@ -1,0 +1,137 @@
+"""Asking in real time: the few rows of a group at once, each outcome written as it comes.
+
+The provider keeps no list of such calls, so one whose answer is lost cannot be found again. It may have been paid for:
+it is reported (`answer_lost`), not repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import msgspec
+
+from batchframe.config import Settings
+from batchframe.core.pricing import bill
+from batchframe.core.results import ANSWER_LOST, Rules, failure, judge, line_of_reply
+from batchframe.core.states import Event
+from batchframe.errors import DatabaseError, DoubtfulError, RefusedError
+from batchframe.model import NO_USAGE, Batch, Job, Outcome, Paid
+from batchframe.providers.base import Provider
+from batchframe.store import batches, outcomes
+from batchframe.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE = 3.0
+"""Seconds an engine that stops gives to answers that are paid for already."""
+
+_ABOUT_THE_KEY = frozenset({401, 403})
+_NO_CLEAR_ANSWER = frozenset({408, 409})
+
+
+class Asking:
+    """Asks the rows of one batch in real time."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+
+    async def ask(self, batch: Batch, job: Job, rules: Rules, provider: Provider) -> None:
+        """Ask every row of a batch whose intent is committed, and end the batch.
+
+        Raises:
+            LeaseLostError: another engine holds it now; it has reported the rows as lost.
+        """
+        owed, bodies = await asyncio.to_thread(self._read, batch)
+        asked = [
+            asyncio.create_task(self._ask_row(batch, job, row, bodies[row.attempt.row_no], rules, provider))
+            for row in owed.values()
+        ]
+        try:
+            for ended in await asyncio.shield(asyncio.gather(*asked, return_exceptions=True)):
+                if isinstance(ended, BaseException):
+                    raise ended
+        except asyncio.CancelledError:
+            await asyncio.wait(asked, timeout=_PATIENCE)
+            for task in asked:
+                task.cancel()
+            raise
+        await asyncio.to_thread(self._end, batch)
+
+    def lost(self, batch: Batch, rules: Rules) -> None:
+        """Report the rows a dead engine was asking: nobody knows what became of them."""
+        with self._database.transaction() as connection:
+            owed = outcomes.expected(connection, batch).values()
+            why = "The process that asked it in real time ended before the answer came"
+            outcomes.record(connection, batch, [_lost(row, rules, why) for row in owed])
+            batches.advance(connection, batch, Event.ANSWERED)
+
+    async def _ask_row(
+        self, batch: Batch, job: Job, row: outcomes.Expected, body: bytes, rules: Rules, provider: Provider
+    ) -> None:
+        outcome = await self._outcome(batch, row, body, rules, provider)
+        paid = Paid(0, NO_USAGE, None)
+        if outcome.status is not None and 200 <= outcome.status < 300:
+            cost = bill(batch.route.model, job.price, batch.mode, [outcome.usage])
+            paid = Paid(1, outcome.usage, cost)
+        await self._record(batch, outcome, paid)
+
+    async def _outcome(
+        self, batch: Batch, row: outcomes.Expected, body: bytes, rules: Rules, provider: Provider
+    ) -> Outcome:
+        try:
+            reply = await provider.ask(batch.route.endpoint, body)
+        except RefusedError as error:
+            return failure(
+                row.attempt, row.tries + 1, rules, passing=True, code=error.code or "refused", message=str(error)
+            )
+        except DoubtfulError as error:
+            return _lost(row, rules, str(error).rstrip("."))
+        if reply.status in _NO_CLEAR_ANSWER or reply.status >= 500:
+            return _lost(row, rules, f"The provider answered with status {reply.status}")
+        outcome = judge(line_of_reply(row.attempt.custom_id, reply.status, reply.body), row.attempt, row.tries, rules)
+        if reply.status in _ABOUT_THE_KEY:
+            said = "The provider refuses the API key in real time; check OPENAI_API_KEY."
+            return failure(
+                row.attempt, row.tries + 1, rules, passing=True, status=reply.status, code="refused", message=said
+            )
+        if outcome.retry_after is not None and reply.retry_after is not None:
+            return msgspec.structs.replace(outcome, retry_after=max(outcome.retry_after, reply.retry_after))
+        return outcome
+
+    async def _record(self, batch: Batch, outcome: Outcome, paid: Paid) -> None:
+        """Write one outcome. An answer in hand is paid for, so a database that is away is waited for, a lease long."""
+
+        def write(*, again: bool) -> None:
+            with self._database.transaction() as connection:
+                if again and outcome.attempt.custom_id not in outcomes.expected(connection, batch):
+                    return  # it was committed, and only the confirmation was lost
+                outcomes.record(connection, batch, [outcome])
+                batches.add_paid(connection, batch, paid)
+
+        patient_until = time.monotonic() + self._settings.lease_seconds
+        again = False
+        while True:
+            try:
+                return await asyncio.to_thread(write, again=again)
+            except DatabaseError as error:
+                again = True
+                if time.monotonic() > patient_until:
+                    raise
+                logger.warning("batch %s: %s Trying again.", batch.id, error)
+                await asyncio.sleep(min(1.0, self._settings.poll_seconds))
+
+    def _read(self, batch: Batch) -> tuple[dict[str, outcomes.Expected], dict[int, bytes]]:
+        with self._database.transaction() as connection:
+            return outcomes.expected(connection, batch), outcomes.bodies(connection, batch)
+
+    def _end(self, batch: Batch) -> None:
+        with self._database.transaction() as connection:
+            batches.advance(connection, batch, Event.ANSWERED)
+
+
+def _lost(row: outcomes.Expected, rules: Rules, why: str) -> Outcome:
+    message = f"{why}; it may have been paid for, so it is not asked again by itself. job.retry() does."
+    return failure(row.attempt, row.tries + 1, rules, passing=False, code=ANSWER_LOST, message=message)

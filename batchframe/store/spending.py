@@ -1,0 +1,95 @@
+"""Spending: what jobs and their batches have cost, summed from the rows of `batch`, of which there are few."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, text
+
+from batchframe.core.budget import Seen
+
+IN_FLIGHT = "('creating', 'unsure', 'submitted', 'ended', 'asking')"
+"""States in which a batch's answers are being made, or may be: its reservation counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a job has spent by the provider's own count, and what is under way.
+
+    Attributes:
+        cost_usd: None when some of it has no known price.
+        reserved_usd: what the batches under way are expected to cost.
+    """
+
+    seen: Seen
+    cached: int
+    cost_usd: Decimal | None
+    reserved_usd: Decimal
+
+
+def spending(connection: Connection, job_id: int) -> Spending:
+    """What a job has spent so far."""
+    row = connection.execute(
+        text(f"""
+            SELECT COALESCE(sum(n_paid), 0) AS answers,
+                COALESCE(sum(tokens * n_paid / n_requests) FILTER (WHERE n_paid > 0), 0) AS estimated,
+                COALESCE(sum(input_tokens), 0) AS input, COALESCE(sum(cached_tokens), 0) AS cached,
+                COALESCE(sum(output_tokens), 0) AS output, COALESCE(sum(cost_usd), 0) AS cost,
+                COALESCE(bool_and(cost_usd IS NOT NULL) FILTER (WHERE n_paid > 0), true) AS priced,
+                COALESCE(sum(reserved_usd) FILTER (WHERE state IN {IN_FLIGHT}), 0) AS reserved
+            FROM batch WHERE job_id = :job
+        """),
+        {"job": job_id},
+    ).one()
+    seen = Seen(int(row.answers), int(row.estimated), int(row.input), int(row.output))
+    return Spending(seen, int(row.cached), row.cost if row.priced else None, row.reserved)
+
+
+def by_model(connection: Connection) -> dict[str, float]:
+    """US dollars spent on each model, as far as prices are known."""
+    rows = connection.execute(
+        text("SELECT model, sum(cost_usd) AS cost FROM batch WHERE cost_usd IS NOT NULL GROUP BY model ORDER BY model")
+    )
+    return {row.model: float(row.cost) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSpending:
+    """One batch of a job, as its owner is shown it.
+
+    Attributes:
+        answered: rows the provider says it has worked off.
+        reserved_usd, cost_usd: what it was expected to cost, and what it did.
+        error: what keeps it from going on, or None.
+    """
+
+    id: int
+    mode: str
+    state: str
+    provider_id: str | None
+    n_requests: int
+    answered: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reserved_usd: Decimal | None
+    cost_usd: Decimal | None
+    created_at: datetime
+    ended_at: datetime | None
+    error: str | None
+
+
+def batches_of(connection: Connection, job_id: int) -> list[BatchSpending]:
+    """The batches of a job, the oldest first."""
+    rows = connection.execute(
+        text("""
+            SELECT id, mode, state, provider_id, n_requests,
+                GREATEST(provider_completed + provider_failed, n_paid) AS answered, input_tokens, cached_tokens,
+                output_tokens, reserved_usd, cost_usd, created_at, ended_at, error
+            FROM batch WHERE job_id = :job ORDER BY id
+        """),
+        {"job": job_id},
+    )
+    return [BatchSpending(**row._mapping) for row in rows]
