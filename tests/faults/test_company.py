@@ -15,10 +15,10 @@ from tests.faults.failpoints import Armed
 from tests.judging import judge
 
 POINTS = [
-    "engine._claim: after commit",
+    "engine._claim_due: after commit",
     "engine._plan_step: before commit",
     "upload: after",
-    "steps._intend (uploaded): after commit",
+    "steps._intend (intent): after commit",
     "create: before",
     "create: after",
     "steps._advance (accepted): before commit",

@@ -42,18 +42,18 @@ class Frozen:
 
 # Scenarios of one batch: of several, another might be in the window when the process freezes.
 PLACES = [
-    Frozen("refused at first", "engine._claim: before commit"),
-    Frozen("refused at first", "engine._claim: after commit"),
+    Frozen("refused at first", "engine._claim_due: before commit"),
+    Frozen("refused at first", "engine._claim_due: after commit"),
     Frozen("refused at first", "engine._plan_step: after commit"),
     Frozen("refused at first", "upload: before"),
     Frozen("refused at first", "upload: after"),
     Frozen("refused at first", "steps._advance (uploaded): after commit"),
-    Frozen("refused at first", "steps._intend (uploaded): after commit"),
+    Frozen("refused at first", "steps._intend (intent): after commit"),
     Frozen("refused at first", "create: after"),
     Frozen("refused at first", "steps._advance (accepted): after commit"),
     Frozen("refused at first", "poll: after"),
     Frozen("refused at first", "fetch: after"),
-    Frozen("refused at first", "settling.rules (ended): before commit"),
+    Frozen("refused at first", "settling.job (ended): before commit"),
     Frozen("refused at first", "settling.results (ended): after commit"),
     Frozen("answer lost", "find: after"),
     Frozen("call lost", "steps._advance (absent): after commit"),
