@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from batchframe.core.results import CANCELLED
+from batchframe.model import Attempt
 from batchframe.simulator import Simulator
 from batchframe.simulator.ledger import request_digest
 from batchframe.store.database import Database
@@ -93,12 +94,15 @@ def examine(
         books = _Books(connection)
     bill = _Bill(simulator)
     again = list(bill.again(books.payable))
-    missing = sorted(bill.tokens.keys() - books.paid.keys())
+    missing = [*(bill.tokens.keys() - books.paid.keys()), *_hex(bill.realtime - books.realtime)]
     found = [
         _fault(f"answers billed again, {twice} allowed", again, more_than=twice),
         _fault("answers billed for requests nobody stored", bill.unknown(books.payable)),
         _fault(f"billed answers without an outcome, {lost} allowed", missing, more_than=lost),
-        _fault("outcomes that claim an answer nobody billed", books.paid.keys() - bill.tokens.keys()),
+        _fault(
+            "outcomes that claim an answer nobody billed",
+            [*(books.paid.keys() - bill.tokens.keys()), *_hex(books.realtime - bill.realtime)],
+        ),
         _fault("outcomes whose usage is not what was billed", _misreported(books, bill)),
         *books.broken(open_jobs=open_jobs, answer=answer),
     ]
@@ -113,10 +117,12 @@ class _Bill:
         self._requests: Counter[bytes] = Counter()
         self._attempts: Counter[str] = Counter()
         self._request_of: dict[str, bytes] = {}
+        self.realtime: Counter[bytes] = Counter()
         for entry in list(simulator.ledger.entries()):
-            if entry.custom_id is None:
-                continue
             self._requests[entry.digest] += 1
+            if entry.custom_id is None:
+                self.realtime[entry.digest] += 1
+                continue
             self._attempts[entry.custom_id] += 1
             self._request_of[entry.custom_id] = entry.digest
             self.tokens.setdefault(entry.custom_id, set()).add((entry.input_tokens, entry.output_tokens))
@@ -127,13 +133,14 @@ class _Bill:
         excess = {digest: times - max(1, payable[digest]) for digest, times in self._requests.items()}
         for digest, too_many in excess.items():
             for _ in range(too_many):
-                yield f"{last[digest]} (its request {self._requests[digest]} times)"
+                yield f"{last.get(digest, digest.hex()[:8])} (its request {self._requests[digest]} times)"
         for custom_id, times in self._attempts.items():
             if times > 1 and excess[self._request_of[custom_id]] <= 0:
                 yield f"{custom_id} ({times} times)"
 
     def unknown(self, payable: Counter[bytes]) -> list[str]:
-        return [custom_id for custom_id, digest in self._request_of.items() if not payable[digest]]
+        known = {digest: custom_id for custom_id, digest in self._request_of.items()}
+        return [known.get(digest, digest.hex()[:8]) for digest in self._requests if not payable[digest]]
 
 
 class _Books:
@@ -141,18 +148,23 @@ class _Books:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.paid: dict[str, tuple[int, int]] = {
-            f"bf-{row.job_id}-{row.row_no}-{row.attempt_no}": (row.input_tokens, row.output_tokens)
-            for row in connection.execute(
-                text("""
-                    SELECT job_id, row_no, attempt_no, input_tokens, output_tokens FROM outcome
-                    WHERE status BETWEEN 200 AND 299 AND attempt_no > 0
-                      AND EXISTS (SELECT 1 FROM attempt a WHERE a.job_id = outcome.job_id
-                          AND a.row_no = outcome.row_no AND a.attempt_no = outcome.attempt_no)
-                """)
-            )
-        }
+        self._digest_of: dict[tuple[int, int], bytes] = {}
         self.payable = self._payable()
+        self.paid: dict[str, tuple[int, int]] = {}
+        self.realtime: Counter[bytes] = Counter()
+        for row in connection.execute(
+            text("""
+                SELECT o.job_id, o.row_no, o.attempt_no, o.input_tokens, o.output_tokens, b.mode FROM outcome o
+                JOIN attempt a ON (a.job_id, a.row_no, a.attempt_no) = (o.job_id, o.row_no, o.attempt_no)
+                JOIN batch b ON b.id = a.batch_id
+                WHERE o.status BETWEEN 200 AND 299
+            """)
+        ):
+            if row.mode == "realtime":  # such calls have no custom id
+                self.realtime[self._digest_of[row.job_id, row.row_no]] += 1
+            else:
+                custom_id = Attempt(row.job_id, row.row_no, row.attempt_no).custom_id
+                self.paid[custom_id] = (row.input_tokens, row.output_tokens)
         self.requests = connection.execute(text("SELECT count(*) FROM request")).scalar_one()
         self._answers = connection.execute(
             text("""
@@ -170,10 +182,13 @@ class _Books:
         """How often each distinct request may be paid for: once, and once more for every job that asked anew."""
         asked: dict[bytes, set[object]] = {}
         for row in self._connection.execute(
-            text("SELECT r.job_id, r.hash, r.body, j.endpoint, j.spec FROM request r JOIN job j ON j.id = r.job_id")
+            text(
+                "SELECT r.job_id, r.row_no, r.hash, r.body, j.endpoint, j.spec FROM request r JOIN job j ON j.id = r.job_id"
+            )
         ):
             shares = json.loads(row.spec or "{}").get("reuse", True)
             digest = bytes.fromhex(request_digest(row.endpoint, msgspec.json.decode(row.body)))
+            self._digest_of[row.job_id, row.row_no] = digest
             asked.setdefault(digest, set()).add(row.hash if shares else (row.job_id, row.hash))
         return Counter({digest: len(hashes) for digest, hashes in asked.items()})
 
@@ -224,6 +239,14 @@ _ALWAYS = {
             SELECT 1 FROM outcome o WHERE (o.job_id, o.row_no, o.attempt_no) = (a.job_id, a.row_no, a.attempt_no)
         )
     """,
+    "batches whose payments are not their answers": """
+        SELECT 'batch ' || b.id || ' (' || b.n_paid || ' paid)' FROM batch b JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE o.status BETWEEN 200 AND 299) AS paid,
+                count(*) FILTER (WHERE o.code IN ('result_gone', 'answer_lost')) AS gone
+            FROM attempt a JOIN outcome o ON (o.job_id, o.row_no, o.attempt_no) = (a.job_id, a.row_no, a.attempt_no)
+            WHERE a.batch_id = b.id
+        ) o ON true WHERE b.state = 'done' AND o.gone = 0 AND b.n_paid <> o.paid
+    """,
     "batches whose attempts are not as many as they say": """
         SELECT 'batch ' || id FROM batch b WHERE n_requests <> (SELECT count(*) FROM attempt WHERE batch_id = b.id)
     """,
@@ -244,6 +267,10 @@ _AT_END = {
 """What holds when every job has come to its end."""
 
 
+def _hex(digests: Counter[bytes]) -> Iterator[str]:
+    return (f"{digest.hex()[:8]} (in real time)" for digest in digests.elements())
+
+
 def _misreported(books: _Books, bill: _Bill) -> Iterator[str]:
     for custom_id, used in books.paid.items():
         if custom_id in bill.tokens and used not in bill.tokens[custom_id]:
@@ -251,7 +278,7 @@ def _misreported(books: _Books, bill: _Bill) -> Iterator[str]:
 
 
 def _fault(rule: str, offenders: Iterable[str], *, more_than: int = 0) -> str:
-    found = list(offenders)
+    found = sorted(offenders)
     if len(found) <= more_than:
         return ""
     shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")

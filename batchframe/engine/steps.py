@@ -81,6 +81,15 @@ class Steps:
         except batches.LeaseLostError:
             tally["leases lost"] += 1
             raise
+        except OSError as error:
+            logger.warning("batch %s: %s", batch.id, said := self._unwritable(error))
+            return await self._later(batch, error=said)
+
+    def _unwritable(self, error: OSError) -> str:
+        return (
+            f"BATCHFRAME_HOME={self._settings.home} cannot be written to: {error.strerror or error}. "
+            "Free some space; it goes on by itself."
+        )
 
     async def _send(self, batch: Batch, provider: Provider) -> Batch | None:
         if batch.stopped:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-_AT_ONCE = 6
+_AT_ONCE = 8
 
 Case = TypeVar("Case")
 

@@ -1,11 +1,12 @@
 """Databases, providers and engines of a case, made as often as it likes and gone when it is over."""
 
 import queue
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import text
@@ -16,6 +17,8 @@ from batchframe.store.tables import metadata
 from tests.conftest import _execute, _with_database
 from tests.faults.child import Site
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class World:
@@ -24,6 +27,29 @@ class World:
     database: Database
     simulator: Simulator
     site: Site
+
+    def wait_for(self, look: Callable[[], T], seconds: float = 60.0) -> T:
+        """Look, at the database say, until there is something to see.
+
+        Raises:
+            TimeoutError: there never was.
+        """
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if seen := look():
+                return seen
+            time.sleep(0.02)  # Postgres tells nobody what a test might wait for
+        raise TimeoutError(f"not seen within {seconds} s")
+
+    def troubles(self) -> list[str]:
+        """What keeps batches from going on."""
+        with self.database.transaction() as connection:
+            return list(connection.execute(text("SELECT error FROM batch WHERE error IS NOT NULL")).scalars())
+
+    def states(self) -> list[str]:
+        """The states of all batches, in the order of their ids."""
+        with self.database.transaction() as connection:
+            return list(connection.execute(text("SELECT state FROM batch ORDER BY id")).scalars())
 
 
 Worlds = Callable[..., AbstractContextManager[World]]

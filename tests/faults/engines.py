@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -59,6 +61,17 @@ class EngineProcess:
         if not self._reports.poll(seconds) or self._reports.recv() != child.HIT:
             raise TimeoutError("an engine did not come to its failpoint")
         self._hit = True
+        # It says so just before it stops: to let it go on before that would be to stop it for good.
+        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2][0] != "T":
+            time.sleep(0.001)
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.is_alive()
+
+    def threads(self) -> int:
+        """How many threads its process has."""
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
     def thaw(self) -> None:
         """Let a frozen process go on."""

@@ -26,7 +26,7 @@ from sqlalchemy import Connection
 from batchframe.core.packing import Limits
 from batchframe.errors import DatabaseError, DoubtfulError
 from batchframe.model import Batch
-from batchframe.providers.base import Provider, RemoteBatch
+from batchframe.providers.base import Provider, RemoteBatch, Reply
 from batchframe.store.database import Database
 
 ACTIONS = ("exit", "lost", "cancel", "interrupt")
@@ -142,8 +142,20 @@ class FaultyProvider:
         await self._pass("cancel: after")
         return remote
 
-    async def check(self) -> None:
-        await self._provider.check()
+    async def ask(self, endpoint: str, body: bytes) -> Reply:
+        await self._pass("ask: before")
+        reply = await self._provider.ask(endpoint, body)
+        await self._pass("ask: after")
+        return reply
+
+    async def marked(self, since: datetime) -> list[RemoteBatch]:
+        return await self._provider.marked(since)
+
+    async def delete(self, file_id: str) -> None:
+        await self._provider.delete(file_id)
+
+    async def check(self) -> datetime | None:
+        return await self._provider.check()
 
     async def close(self) -> None:
         await self._provider.close()

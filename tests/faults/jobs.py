@@ -6,6 +6,8 @@ import json
 import uuid
 from collections.abc import Sequence
 
+from sqlalchemy import text
+
 from batchframe.core.identity import request_hasher
 from batchframe.core.spec import JobSpec
 from batchframe.model import CHAT, Request, Route
@@ -46,3 +48,11 @@ def cancel(database: Database, job_id: int) -> None:
     """Cancel a job."""
     with database.transaction() as connection:
         jobs.cancel(connection, job_id)
+
+
+def let_run_late(database: Database, job_id: int) -> None:
+    """Give a job a deadline that is over; what it has not answered is asked in real time."""
+    with database.transaction() as connection:
+        connection.execute(
+            text("UPDATE job SET deadline_at = now(), at_deadline = 'realtime' WHERE id = :job"), {"job": job_id}
+        )

@@ -17,17 +17,24 @@ class Scenario:
 
     Attributes:
         spoil: orders the provider's faults.
+        lost: answers that may get lost, and are reported: in real time nobody can look for one.
+        late: whether the job's deadline is over from the start.
         cancel_when: the job is cancelled when this is true of the provider; None: never.
     """
 
     rows: int
     spoil: Callable[[Simulator], object] = lambda simulator: None
     cancel_when: Callable[[Simulator], object] | None = None
+    lost: int = 0
+    late: bool = False
 
     def submit(self, database: Database, site: Site, simulator: Simulator) -> int:
         """Order the faults and store the job; its id."""
         self.spoil(simulator)
-        return jobs.submit(database, site, [f"row number {n}" for n in range(self.rows)])
+        job_id = jobs.submit(database, site, [f"row number {n}" for n in range(self.rows)])
+        if self.late:
+            jobs.let_run_late(database, job_id)
+        return job_id
 
     def cancel(self, database: Database, job_id: int, simulator: Simulator) -> None:
         """Cancel the job when it is time, if it is to be cancelled."""
@@ -63,6 +70,11 @@ def _invalid_line(simulator: Simulator) -> None:
     )
 
 
+def _nameless_row(simulator: Simulator) -> None:
+    error = {"code": "invalid_request", "line": None, "message": "Something is wrong.", "param": None}
+    simulator.faults.batch(times=None, validation_errors=[error], if_contains="row number 2")
+
+
 def _runs_for_an_hour(simulator: Simulator) -> None:
     simulator.settings.duration = 3600
 
@@ -77,6 +89,8 @@ SCENARIOS: dict[str, Scenario] = {
     "queue full": Scenario(10, _queue_full),
     "queue refuses": Scenario(10, _queue_refuses),
     "invalid line": Scenario(4, _invalid_line),
+    "row to be found": Scenario(4, _nameless_row),
+    "late": Scenario(3, lost=3, late=True),
     "cut download": Scenario(
         4, lambda simulator: simulator.faults.on("files.content", "truncate_clean", after_bytes=300)
     ),

@@ -40,20 +40,21 @@ class Frozen:
         return f"{self.scenario}-{self.failpoint}"
 
 
+# Scenarios of one batch: of several, another might be in the window when the process freezes.
 PLACES = [
-    Frozen("refused at first", "engine._claim: before commit"),
-    Frozen("refused at first", "engine._claim: after commit"),
+    Frozen("refused at first", "engine._claim_due: before commit"),
+    Frozen("refused at first", "engine._claim_due: after commit"),
     Frozen("refused at first", "engine._plan_step: after commit"),
     Frozen("refused at first", "upload: before"),
     Frozen("refused at first", "upload: after"),
     Frozen("refused at first", "steps._advance (uploaded): after commit"),
-    Frozen("refused at first", "steps._intend (uploaded): after commit"),
-    Frozen("rows that fail", "create: after"),
-    Frozen("rows that fail", "steps._advance (accepted): after commit"),
-    Frozen("rows that fail", "poll: after"),
-    Frozen("rows that fail", "fetch: after"),
-    Frozen("rows that fail", "settling.rules (ended): before commit"),
-    Frozen("rows that fail", "settling.results (ended): after commit"),
+    Frozen("refused at first", "steps._intend (intent): after commit"),
+    Frozen("refused at first", "create: after"),
+    Frozen("refused at first", "steps._advance (accepted): after commit"),
+    Frozen("refused at first", "poll: after"),
+    Frozen("refused at first", "fetch: after"),
+    Frozen("refused at first", "settling.job (ended): before commit"),
+    Frozen("refused at first", "settling.results (ended): after commit"),
     Frozen("answer lost", "find: after"),
     Frozen("call lost", "steps._advance (absent): after commit"),
 ]
@@ -105,10 +106,11 @@ def test_a_call_from_the_window_is_cancelled_and_reported(world: World) -> None:
 
 def test_what_a_call_from_the_window_answered_is_paid_twice_and_no_more(world: World) -> None:
     """A provider that is faster than the cancellation: the named exception, as large as the batch and no larger."""
-    jobs.submit(world.database, world.site, [f"row number {n}" for n in range(9)])
+    jobs.submit(world.database, world.site, [f"row number {n}" for n in range(5)])
     with EngineProcess(impatient(world), WINDOW) as frozen:
         frozen.wait_until_hit()
         finish(world.site)
+        jobs.submit(world.database, world.site, [f"row number {n}" for n in range(5, 9)])
         frozen.thaw()
         ended = frozen.wait()
     assert ended.report is not None
