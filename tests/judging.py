@@ -183,7 +183,8 @@ class _Books:
         asked: dict[bytes, set[object]] = {}
         for row in self._connection.execute(
             text(
-                "SELECT r.job_id, r.row_no, r.hash, r.body, j.endpoint, j.spec FROM request r JOIN job j ON j.id = r.job_id"
+                "SELECT r.job_id, r.row_no, r.hash, r.body, j.endpoint, j.spec "
+                "FROM request r JOIN job j ON j.id = r.job_id"
             )
         ):
             shares = json.loads(row.spec or "{}").get("reuse", True)
