@@ -14,7 +14,14 @@ from typing import Any
 import psycopg
 import sqlalchemy
 from sqlalchemy import URL, Connection, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from batchframe.errors import ConfigurationError, DatabaseError
 
@@ -100,13 +107,18 @@ class Database:
         Raises:
             DatabaseError: the server cannot be reached.
         """
+        failure: BaseException
         try:
             with self._engine.begin() as connection:
                 yield connection
                 return
         except _UNUSABLE as error:
-            unreachable = self.unreachable(error)
-        raise unreachable
+            failure = self.unreachable(error)
+        except ProgrammingError as error:
+            if not _hides_an_interrupt(error):
+                raise
+            failure = KeyboardInterrupt()
+        raise failure
 
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""
@@ -193,6 +205,15 @@ def _parsed(url: str) -> URL:
     with suppress(ArgumentError, ValueError):
         return make_url(url)
     return _UNREADABLE
+
+
+def _hides_an_interrupt(error: BaseException | None) -> bool:
+    """Ctrl-C during the pool's look at a connection comes out as what the driver then says of that connection."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
 
 
 def _limit_transactions(connection: psycopg.Connection[Any], _: object) -> None:
