@@ -18,6 +18,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import anyio._backends._asyncio  # noqa: F401 - these are loaded on first use: once in the fork server, not in every child
+import genai_prices  # noqa: F401
+import h11  # noqa: F401
+import httpcore2  # noqa: F401
+
 import batchframe.core.schema
 import batchframe.providers.openai
 from batchframe.config import Settings, load_settings
