@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+import psycopg
+import sqlalchemy.event
 import sqlalchemy.exc
 from sqlalchemy import Connection
 
@@ -28,11 +31,13 @@ from batchframe.errors import DatabaseError, DoubtfulError
 from batchframe.model import Batch
 from batchframe.providers.base import Provider, RemoteBatch, Reply
 from batchframe.store.database import Database
+from tests.faults.cuts import cursor_factory, set_off
 
 ACTIONS = ("exit", "lost", "cancel", "interrupt")
 """exit: the process is gone, as by kill -9 · lost: the connection breaks, on this side or the other of what was being
 done · cancel: the engine's task is cancelled there · interrupt: Ctrl-C in an engine that has no handler for it. One
-more, "freeze", stops the process (SIGSTOP) without its knowing, until it is let go on."""
+more, "freeze", stops the process (SIGSTOP) without its knowing, until it is let go on; and a connection breaks in
+earnest as `cuts.SIDES` says."""
 
 EXIT_STATUS = 137
 
@@ -76,9 +81,21 @@ class Failpoints:
 class FaultyDatabase(Database):
     """A database whose transactions pass two failpoints each."""
 
+    _failpoints: Failpoints | None = None
+
     def __init__(self, url: str, failpoints: Failpoints) -> None:
         super().__init__(url)
         self._failpoints = failpoints
+        self._engine.dispose()  # what is opened from here on has failpoints at its statements, too
+
+    def _open(self, session: dict[str, str]) -> sqlalchemy.Engine:
+        engine = super()._open(session)
+        sqlalchemy.event.listen(engine, "connect", self._watch)
+        return engine
+
+    def _watch(self, connection: psycopg.Connection[Any], _: object) -> None:
+        if self._failpoints is not None:
+            connection.cursor_factory = cursor_factory(self._failpoints.hit)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -86,15 +103,18 @@ class FaultyDatabase(Database):
         name = _name(sys._getframe(2))  # the caller of `with`: past this generator and contextlib
         with super().transaction() as connection:
             yield connection
-            if self._loses(f"{name}: before commit"):
+            if self._loses(f"{name}: before commit", connection):
                 raise sqlalchemy.exc.OperationalError("COMMIT", None, Exception("lost before the commit"))
         if self._loses(f"{name}: after commit"):
             raise DatabaseError("Lost after the commit.")  # as it is sent, and its answer never comes
 
-    def _loses(self, name: str) -> bool:
+    def _loses(self, name: str, connection: Connection | None = None) -> bool:
+        assert self._failpoints is not None
         action = self._failpoints.hit(name)
         if action == "cancel":
             self._failpoints.cancel()
+        if connection is not None:
+            set_off(action, connection.connection.driver_connection)  # type: ignore[arg-type]
         return action == "lost"
 
 
