@@ -60,11 +60,12 @@ def retry(key: str, retryable: bool, wait: bool) -> None:
 
 @job.command()
 @_key
-@click.option("--budget-usd", type=float, help="The new budget, what is spent already included; left out: none.")
+@click.option("--budget-usd", type=float, help="The new budget, what is spent already included; left out: as it is.")
+@click.option("--no-budget", is_flag=True, help="Lift its budget.")
 @_wait
-def resume(key: str, budget_usd: float | None, wait: bool) -> None:
+def resume(key: str, budget_usd: float | None, no_budget: bool, wait: bool) -> None:
     """Go on with one whose budget is used up."""
-    _change(key, lambda handle: handle.resume(budget_usd), wait)
+    _change(key, lambda handle: handle.resume("none" if no_budget else budget_usd), wait)
 
 
 @job.command()

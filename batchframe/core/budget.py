@@ -91,4 +91,4 @@ def dollars(amount: Decimal) -> str:
     places = 2
     while places < 8 and amount and abs(amount) < Decimal(10) ** (1 - places):
         places += 1
-    return f"${amount:,.{places}f}"
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.{places}f}"

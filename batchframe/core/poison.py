@@ -17,7 +17,8 @@ MOST_PARTS = 128
 """Extra batches a single one may be split into: finds four guilty rows among 50,000, and ends a search for a reason
 that lies in no row."""
 
-_NO_MODEL = "model_not_found"
+NO_MODEL = "model_not_found"
+"""The code of a reason that is the same for every row of a job."""
 
 Row = tuple[Attempt, int]
 """An attempt with the tries its row had used before."""
@@ -48,7 +49,7 @@ def judge_invalid(
         problems: line (1-based) or None, code, message.
         n_parts: how many batches its origin has been split into already; 0 for one that is whole.
     """
-    missing_model = next((Stop(code, message) for _, code, message in problems if code == _NO_MODEL), None)
+    missing_model = next((Stop(code, message) for _, code, message in problems if code == NO_MODEL), None)
     if missing_model:
         return Verdict([_ends(row, rules, missing_model) for row in rows], end=missing_model)
     # A line that is not in the file blames nobody; taken at its word, the batch would come back for ever.
@@ -87,4 +88,8 @@ def _ends(row: Row, rules: Rules, reason: Stop) -> Outcome:
 
 def _may_pass(row: Row, rules: Rules, reason: Stop) -> Outcome:
     attempt, tries = row
-    return failure(attempt, tries + 1, rules, passing=True, code=reason.code, message=reason.message)
+    if rules.stop:
+        return failure(attempt, tries, rules, passing=True, code=reason.code, message=reason.message)
+    # It never ran, so it is not out of tries; that it uses one up is how the next failure knows of this one.
+    wait = rules.retry_wait(tries + 1)
+    return Outcome(attempt, False, False, tries + 1, None, reason.code, reason.message, retry_after=wait)

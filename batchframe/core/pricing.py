@@ -32,14 +32,15 @@ class Rates:
         ).normalize()
 
 
-def rates(model: str, price: Price | None, mode: Mode = Mode.BATCH) -> Rates | None:
+def rates(model: str, price: Price | None, mode: Mode = Mode.BATCH, *, prompt_tokens: int = 1) -> Rates | None:
     """What a token of a model costs; None when nobody knows.
 
     Args:
         price: what the user says it costs at the batch rate; None asks the table. In real time it is twice that.
+        prompt_tokens: how long the prompts are, since above some length all of their tokens cost more.
     """
     if price is None:
-        return _listed(model, mode)
+        return _listed(model, mode, prompt_tokens if prompt_tokens > _LONG_PROMPT else 1)
     times = 2 if mode is Mode.REALTIME else 1
     return Rates(price.input * times / _MILLION, price.input * times / _MILLION, price.output * times / _MILLION)
 
@@ -58,14 +59,18 @@ def bill(model: str, price: Price | None, mode: Mode, answers: Iterable[Usage]) 
     return known.cost(short) + long
 
 
-@functools.cache
-def _listed(model: str, mode: Mode) -> Rates | None:
-    one = _calculated(model, Usage(input=1), mode)
-    if one is None:
+@functools.lru_cache(1024)
+def _listed(model: str, mode: Mode, length: int) -> Rates | None:
+    prompt = _calculated(model, Usage(input=length), mode)
+    if prompt is None:
         return None
-    cached = _calculated(model, Usage(input=1, cached=1), mode)
-    both = _calculated(model, Usage(input=1, output=1), mode)
-    return Rates(one, one if cached is None else cached, Decimal(0) if both is None else both - one)
+    cached = _calculated(model, Usage(input=length, cached=length), mode)
+    both = _calculated(model, Usage(input=length, output=1), mode)
+    return Rates(
+        prompt / length,
+        (prompt if cached is None else cached) / length,
+        Decimal(0) if both is None else both - prompt,
+    )
 
 
 def _calculated(model: str, usage: Usage, mode: Mode) -> Decimal | None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
+from decimal import Decimal
 
 import msgspec
+from sqlalchemy import Connection
 
 from batchframe.config import Settings
 from batchframe.core.pricing import bill
-from batchframe.core.results import ANSWER_LOST, Rules, failure, judge, line_of_reply
+from batchframe.core.results import ANSWER_LOST, Rules, failure, judge, line_of_reply, not_run
 from batchframe.core.states import Event
 from batchframe.errors import DatabaseError, DoubtfulError, RefusedError
 from batchframe.model import NO_USAGE, Batch, Job, Outcome, Paid
@@ -29,6 +32,10 @@ _PATIENCE = 3.0
 
 _ABOUT_THE_KEY = frozenset({401, 403})
 _NO_CLEAR_ANSWER = frozenset({408, 409})
+_TOO_MANY = 429
+
+Asked = tuple[outcomes.Expected, bytes]
+"""A row with its body."""
 
 
 class Asking:
@@ -38,17 +45,19 @@ class Asking:
         self._database = database
         self._settings = settings
 
-    async def ask(self, batch: Batch, job: Job, rules: Rules, provider: Provider) -> None:
+    def read(self, batch: Batch) -> list[Asked]:
+        """The rows of a batch with their bodies; read before the intent, so that nothing can fail after it."""
+        with self._database.transaction() as connection:
+            owed, bodies = outcomes.expected(connection, batch), outcomes.bodies(connection, batch)
+        return [(row, bodies[row.attempt.row_no]) for row in owed.values()]
+
+    async def ask(self, batch: Batch, job: Job, rules: Rules, rows: Sequence[Asked], provider: Provider) -> None:
         """Ask every row of a batch whose intent is committed, and end the batch.
 
         Raises:
             LeaseLostError: another engine holds it now; it has reported the rows as lost.
         """
-        owed, bodies = await asyncio.to_thread(self._read, batch)
-        asked = [
-            asyncio.create_task(self._ask_row(batch, job, row, bodies[row.attempt.row_no], rules, provider))
-            for row in owed.values()
-        ]
+        asked = [asyncio.create_task(self._ask_row(batch, job, row, body, rules, provider)) for row, body in rows]
         try:
             for ended in await asyncio.shield(asyncio.gather(*asked, return_exceptions=True)):
                 if isinstance(ended, BaseException):
@@ -60,19 +69,30 @@ class Asking:
             raise
         await asyncio.to_thread(self._end, batch)
 
+    def not_asked(self, batch: Batch, rows: Sequence[Asked]) -> None:
+        """Take an intent back whose calls were not made.
+
+        Raises:
+            LeaseLostError: another engine holds it now; it has reported the rows as lost.
+        """
+        with self._database.transaction() as connection:
+            outcomes.record(connection, batch, [not_run(row.attempt, row.tries) for row, _ in rows])
+            self._finish(connection, batch)
+
     def lost(self, batch: Batch, rules: Rules) -> None:
         """Report the rows a dead engine was asking: nobody knows what became of them."""
         with self._database.transaction() as connection:
             owed = outcomes.expected(connection, batch).values()
             why = "The process that asked it in real time ended before the answer came"
             outcomes.record(connection, batch, [_lost(row, rules, why) for row in owed])
-            batches.advance(connection, batch, Event.ANSWERED)
+            batches.add_paid(connection, batch, Paid(0, NO_USAGE, _share(batch, len(owed))))
+            self._finish(connection, batch)
 
     async def _ask_row(
         self, batch: Batch, job: Job, row: outcomes.Expected, body: bytes, rules: Rules, provider: Provider
     ) -> None:
         outcome = await self._outcome(batch, row, body, rules, provider)
-        paid = Paid(0, NO_USAGE, None)
+        paid = Paid(0, NO_USAGE, _share(batch, 1) if outcome.code == ANSWER_LOST else None)
         if outcome.status is not None and 200 <= outcome.status < 300:
             cost = bill(batch.route.model, job.price, batch.mode, [outcome.usage])
             paid = Paid(1, outcome.usage, cost)
@@ -84,22 +104,25 @@ class Asking:
         try:
             reply = await provider.ask(batch.route.endpoint, body)
         except RefusedError as error:
-            return failure(
-                row.attempt, row.tries + 1, rules, passing=True, code=error.code or "refused", message=str(error)
-            )
+            return self._refused(row, rules, str(error))
         except DoubtfulError as error:
             return _lost(row, rules, str(error).rstrip("."))
         if reply.status in _NO_CLEAR_ANSWER or reply.status >= 500:
             return _lost(row, rules, f"The provider answered with status {reply.status}")
-        outcome = judge(line_of_reply(row.attempt.custom_id, reply.status, reply.body), row.attempt, row.tries, rules)
         if reply.status in _ABOUT_THE_KEY:
-            said = "The provider refuses the API key in real time; check OPENAI_API_KEY."
-            return failure(
-                row.attempt, row.tries + 1, rules, passing=True, status=reply.status, code="refused", message=said
-            )
-        if outcome.retry_after is not None and reply.retry_after is not None:
-            return msgspec.structs.replace(outcome, retry_after=max(outcome.retry_after, reply.retry_after))
+            return self._refused(row, rules, "The provider refuses the API key in real time; check OPENAI_API_KEY.")
+        outcome = judge(line_of_reply(row.attempt.custom_id, reply.status, reply.body), row.attempt, row.tries, rules)
+        if reply.status == _TOO_MANY:
+            return self._refused(row, rules, outcome.message or "Too many requests.", reply.retry_after or 0.0)
         return outcome
+
+    def _refused(self, row: outcomes.Expected, rules: Rules, why: str, wait: float = 0.0) -> Outcome:
+        """It never ran, for a reason that is not the row's: asked again without end, as a batch would be."""
+        if rules.stop:
+            return failure(row.attempt, row.tries, rules, passing=True, code=rules.stop.code, message=why)
+        refused = not_run(row.attempt, row.tries)
+        pause = max(wait, self._settings.poll_seconds)
+        return msgspec.structs.replace(refused, message=why, retry_after=pause)
 
     async def _record(self, batch: Batch, outcome: Outcome, paid: Paid) -> None:
         """Write one outcome. An answer in hand is paid for, so a database that is away is waited for, a lease long."""
@@ -123,13 +146,19 @@ class Asking:
                 logger.warning("batch %s: %s Trying again.", batch.id, error)
                 await asyncio.sleep(min(1.0, self._settings.poll_seconds))
 
-    def _read(self, batch: Batch) -> tuple[dict[str, outcomes.Expected], dict[int, bytes]]:
-        with self._database.transaction() as connection:
-            return outcomes.expected(connection, batch), outcomes.bodies(connection, batch)
-
     def _end(self, batch: Batch) -> None:
         with self._database.transaction() as connection:
-            batches.advance(connection, batch, Event.ANSWERED)
+            self._finish(connection, batch)
+
+    @staticmethod
+    def _finish(connection: Connection, batch: Batch) -> None:
+        batches.advance(connection, batch, Event.ANSWERED)
+        batches.wake_waiting(connection, batch.route)
+
+
+def _share(batch: Batch, n_rows: int) -> Decimal | None:
+    """What so many rows were expected to cost: what a lost answer is taken to have cost."""
+    return None if batch.reserved_usd is None else batch.reserved_usd * n_rows / batch.n_requests
 
 
 def _lost(row: outcomes.Expected, rules: Rules, why: str) -> Outcome:

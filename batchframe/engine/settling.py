@@ -12,13 +12,13 @@ from typing import Any
 
 from batchframe.config import Settings
 from batchframe.core.pacing import row_wait
-from batchframe.core.poison import judge_invalid
+from batchframe.core.poison import NO_MODEL, judge_invalid
 from batchframe.core.pricing import bill
 from batchframe.core.results import MISSING, Rules, decode_line, failure, judge, not_run
 from batchframe.core.schema import validator
 from batchframe.core.spec import JobSpec
 from batchframe.core.states import Event
-from batchframe.model import Batch, Job, Outcome, Usage
+from batchframe.model import Batch, Job, Outcome, Stop, Usage
 from batchframe.providers.base import Problem
 from batchframe.store import batches, jobs, outcomes
 from batchframe.store.database import Database
@@ -85,7 +85,7 @@ class Settling:
                     f"The provider counts {batch.n_answered:,} answers and its files hold {len(found):,}."
                 )
             outcomes.record(connection, batch, [*found, *_missing(owed, rules, gone=gone)])
-            paid = _presumed(batch) if gone else _paid(batch, job, found)
+            paid = _paid(batch, job, found) | (_presumed(batch) if gone else {})
             batches.advance(connection, batch, Event.FETCHED, **paid)
             batches.wake_waiting(connection, batch.route)
 
@@ -113,6 +113,9 @@ class Settling:
 
     def refused(self, batch: Batch, code: str, message: str) -> None:
         """Every row ends with the provider's reason: it would not take the file or the batch."""
+        if code == NO_MODEL:
+            with self._database.transaction() as connection:
+                jobs.end(connection, batch.job_id, Stop(code, message))
         self._give_up(batch, _ends_all(code, message))
 
     def give_back(self, batch: Batch) -> None:
@@ -181,7 +184,7 @@ def _paid(batch: Batch, job: Job, found: Iterable[Outcome]) -> dict[str, Any]:
 
 def _presumed(batch: Batch) -> dict[str, Any]:
     """What a batch whose answers cannot be had is taken to have cost: as much as it was expected to."""
-    return {"n_paid": batch.n_answered, "input_tokens": batch.tokens, "cost_usd": batch.reserved_usd}
+    return {"cost_usd": batch.reserved_usd}
 
 
 def _missing(owed: dict[str, outcomes.Expected], rules: Rules, *, gone: bool) -> Iterator[Outcome]:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from batchframe.config import Settings
 from batchframe.core.pacing import poll_wait
+from batchframe.core.poison import NO_MODEL
 from batchframe.core.quota import split_at, stated_limit
 from batchframe.core.states import Event
 from batchframe.engine.asking import Asking
@@ -101,11 +102,22 @@ class Steps:
         return await self._upload(batch, provider)
 
     async def _ask(self, batch: Batch, provider: Provider) -> Batch | None:
+        job = await asyncio.to_thread(self._settling.job, batch)
+        rules = self._settling.rules(job)
+        rows = await asyncio.to_thread(self._asking.read, batch)
+        started = time.time()
         intended = await asyncio.to_thread(self._intend, batch, Event.ASKED)
-        if intended is not None:
-            job = await asyncio.to_thread(self._settling.job, batch)
-            await self._asking.ask(intended, job, self._settling.rules(job), provider)
+        if intended is None:
+            return None
+        if self._slept_since(started):
+            await asyncio.to_thread(self._asking.not_asked, intended, rows)
+        else:
+            await self._asking.ask(intended, job, rules, rows, provider)
         return None
+
+    def _slept_since(self, started: float) -> bool:
+        """Whether this process was frozen for so long that another engine may hold its batch by now."""
+        return time.time() - started > self._settings.lease_seconds / 2
 
     async def _report_lost(self, batch: Batch, _: Provider) -> Batch | None:
         """Claimed while being asked in real time: whoever asked is gone, and with it the answers."""
@@ -135,15 +147,14 @@ class Steps:
             return None
         batch = intended
         assert batch.input_file_id is not None
-        if time.time() - started > self._settings.lease_seconds / 2:
-            # This process slept in between: another engine may hold the batch by now and look for this call.
+        if self._slept_since(started):
             return await self._advance(batch, Event.DOUBT)
         try:
             remote = await provider.create(batch.input_file_id, batch.route.endpoint, str(batch.uid))
         except RefusedError as error:
             if TOKEN_LIMIT in (error.code or "") or TOKEN_LIMIT in str(error):
                 return await asyncio.to_thread(self._queue_full, batch, str(error))
-            if _may_pass(error):
+            if _may_pass(error) and error.code != NO_MODEL:
                 batch = await self._advance(batch, Event.REFUSED)
                 return await self._later(batch, error=str(error))
             return await self._end(self._settling.refused, batch, error.code or "refused", str(error))

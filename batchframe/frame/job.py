@@ -199,17 +199,20 @@ class JobHandle:
             self._ensure_engine(wake=True)
         return self
 
-    def resume(self, budget_usd: Money | None = None) -> JobHandle:
+    def resume(self, budget_usd: Money | Literal["none"] | None = None) -> JobHandle:
         """Go on with a job whose budget is used up.
 
         Args:
-            budget_usd: the new budget, what is spent already included; None: without one.
+            budget_usd: the new budget, what is spent already included; "none" lifts it; None keeps the one it has.
 
         Raises:
             InputError: not an amount above zero.
             ParameterError: what the model costs is not known, so no budget can be kept.
         """
-        budget = None if budget_usd is None else check_budget(budget_usd)
+        if budget_usd is None:
+            budget = self._job.budget_usd
+        else:
+            budget = None if budget_usd == "none" else check_budget(budget_usd)
         if budget is not None and rates(self._job.route.model, self._job.price) is None:
             raise ParameterError(f"What {self._job.route.model!r} costs is not known, so no budget can be kept.")
         with self._session.database.transaction() as connection:

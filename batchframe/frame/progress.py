@@ -62,7 +62,7 @@ def read(connection: Connection, job: Job) -> Progress:
     """Where the job stands now."""
     work = outcomes.work(connection, job.id)
     return Progress(
-        status=_status(job),
+        status=_status(job, stuck=work.stuck),
         rows=job.n_rows,
         skipped=job.n_skipped,
         requests=job.n_requests,
@@ -78,10 +78,10 @@ def read(connection: Connection, job: Job) -> Progress:
     )
 
 
-def _status(job: Job) -> str:
+def _status(job: Job, *, stuck: bool) -> str:
     if job.closed:
         return "failed" if job.ended else "cancelled" if job.cancelled else "done"
-    return "cancelling" if job.stop else "paused" if job.paused else "running"
+    return "cancelling" if job.stop else "paused" if job.paused or stuck else "running"
 
 
 def _trouble(job: Job, of_a_batch: str | None) -> str | None:

@@ -138,11 +138,11 @@ def _is_name(name: object) -> bool:
 
 
 def _raise_budget(session: Session, job: Job, terms: Terms) -> None:
-    """The same call with a larger budget is the same job with more money; a smaller one is the handle's to say."""
+    """The same call with a first or a larger budget is the same job; a smaller one is the handle's to say."""
     budget = terms.budget_usd
-    if job.closed or budget is None or job.budget_usd is None or budget == job.budget_usd:
+    if job.closed or budget is None or budget == job.budget_usd:
         return
-    if budget < job.budget_usd:
+    if job.budget_usd is not None and budget < job.budget_usd:
         warnings.warn(
             f"Job {job.id} goes on with its budget of {dollars(job.budget_usd)}: "
             f"job.resume(budget_usd={budget}) makes it smaller.",

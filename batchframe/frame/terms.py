@@ -19,6 +19,7 @@ AtDeadline = Literal["realtime", "give_up"]
 
 _CAPS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _PERIOD = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|sec|m|min|h|d)\s*")
+_LONGEST = 366 * 86_400
 _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 
 
@@ -108,4 +109,6 @@ def _seconds(deadline: Deadline) -> float:
         seconds = float(period[1]) * _SECONDS[period[2]]
     if seconds <= 0:
         raise InputError(f"deadline={deadline!r} is over already.")
+    if seconds > _LONGEST:
+        raise InputError(f"deadline={deadline!r} is more than a year away; a batch takes a day at the most.")
     return seconds

@@ -57,15 +57,8 @@ def read_usage(connection: Connection, job: Job) -> JobUsage:
     """What the job has used, and what the rest of it is expected to cost."""
     spent = spending.spending(connection, job.id)
     tokens = Usage(spent.seen.input, spent.cached, spent.seen.output)
-    mode = Mode.REALTIME if job.late else Mode.BATCH
-    known = rates(job.route.model, job.price, mode)
-    cost = spent.cost_usd
-    if cost is None and known is not None:
-        # The model came into the table later, or the answers are from before costs were kept.
-        cost = known.cost(tokens)
-    elif known is None:
-        cost = None
-    expects = budgets.expected(job, spent.seen, mode)
+    expects = budgets.expected(job, spent.seen, Mode.REALTIME if job.late else Mode.BATCH)
+    known = rates(job.route.model, job.price)
 
     def share(requests: int) -> Decimal | None:
         return expects.cost(requests, job.tokens * requests // job.n_requests) if expects and requests else None
@@ -76,7 +69,7 @@ def read_usage(connection: Connection, job: Job) -> JobUsage:
         input_tokens=tokens.input,
         cached_tokens=tokens.cached,
         output_tokens=tokens.output,
-        cost_usd=cost,
+        cost_usd=None if known is None else spent.cost(known),
         to_come_usd=share(job.n_requests - job.n_settled),
         saved_usd=share(job.n_cancelled),
         budget_usd=job.budget_usd,

@@ -19,7 +19,8 @@ from batchframe.store.notices import notify
 _STOPPED = """
     (
         SELECT j.cancel_at IS NOT NULL OR j.end_code IS NOT NULL
-            OR (j.late_at IS NOT NULL AND (b.mode = 'batch' OR j.at_deadline = 'give_up'))
+            OR CASE WHEN j.late_at IS NULL THEN b.mode = 'realtime'
+                ELSE b.mode = 'batch' OR j.at_deadline = 'give_up' END
         FROM job j WHERE j.id = b.job_id
     )
 """
@@ -242,8 +243,8 @@ def advance(connection: Connection, batch: Batch, event: Event, **columns: Any) 
     if state is BatchState.PLANNED:
         # A new file as well: an old one may be known to the provider from a batch that must not be taken for this.
         changes += ["uid = gen_random_uuid()", "input_file_id = NULL", "intent_at = NULL"]
-    if event is Event.ENDED:
-        changes += ["ended_at = now()"]
+    if state in (BatchState.ENDED, BatchState.DONE, BatchState.FAILED):
+        changes += ["ended_at = COALESCE(ended_at, now())"]
     if state in (BatchState.DONE, BatchState.FAILED):
         changes += ["owner = NULL", "lease_until = NULL"]
         notify(connection, batch.job_id)
@@ -274,7 +275,10 @@ def give_back(connection: Connection, owner: UUID) -> None:
     """
     rows = connection.execute(
         text("""
-            UPDATE batch SET owner = NULL, lease_until = NULL, token = token + 1 WHERE owner = :owner RETURNING job_id
+            UPDATE batch SET owner = NULL, lease_until = NULL, token = token + 1 WHERE id IN (
+                SELECT id FROM batch WHERE owner = :owner ORDER BY id FOR NO KEY UPDATE
+            )
+            RETURNING job_id
         """),
         {"owner": owner},
     )
@@ -298,7 +302,9 @@ def add_paid(connection: Connection, batch: Batch, paid: Paid) -> None:
             "input_tokens = input_tokens + :input",
             "cached_tokens = cached_tokens + :cached",
             "output_tokens = output_tokens + :output",
-            "cost_usd = CASE WHEN n_paid = 0 THEN CAST(:cost AS numeric) ELSE cost_usd + :cost END",
+            # An unknown price makes the sum unknown; an outcome that was not paid for leaves it as it is.
+            """cost_usd = CASE WHEN :n = 0 AND CAST(:cost AS numeric) IS NULL THEN cost_usd
+                ELSE COALESCE(cost_usd, CASE WHEN n_paid = 0 THEN 0 END) + :cost END""",
         ],
         {
             "n": paid.answers,

@@ -16,7 +16,7 @@ from batchframe.core.pricing import rates
 from batchframe.model import Batch, Job, Mode
 from batchframe.store import jobs
 from batchframe.store.notices import notify
-from batchframe.store.spending import IN_FLIGHT, spending
+from batchframe.store.spending import RESERVED, spending
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Admission:
 
 def expected(job: Job, seen: Seen, mode: Mode) -> Forecast | None:
     """What a job's requests are expected to cost, asked in this way; None without a price."""
-    known = rates(job.route.model, job.price, mode)
+    known = rates(job.route.model, job.price, mode, prompt_tokens=job.tokens // max(1, job.n_requests))
     return forecast(known, job.answer_tokens, seen) if known else None
 
 
@@ -59,17 +59,24 @@ def admit(connection: Connection, batch: Batch) -> Admission:
     accounts = []
     if job.budget_usd is not None:
         remedy = "job.resume(budget_usd=…) goes on with more; job.fill() has the answers so far."
-        accounts.append(Account("budget_usd", job.budget_usd, own.cost_usd or Decimal(0), own.reserved_usd, remedy))
+        spent = own.cost(rates(job.route.model, job.price))
+        if spent is None:
+            return _unpriced(job.route.model, "budget_usd")
+        accounts.append(Account("budget_usd", job.budget_usd, spent, own.reserved_usd, remedy))
     if model is not None and model.budget_usd is not None:
         accounts.append(_of_model(connection, route, model.budget_usd, model.budget_since))
     for account in accounts:
         if cost is None:
-            why = f"The price of {job.route.model!r} is not known, so {account.whose} cannot be kept."
-            return Admission(None, f"{why} Start the job with price=(input, output).", nothing_under_way=True)
+            return _unpriced(job.route.model, account.whose)
         refusal = account.refusal(cost, batch.n_requests)
         if refusal:
             return Admission(cost, refusal, nothing_under_way=not account.reserved)
     return Admission(cost)
+
+
+def _unpriced(model: str, whose: str) -> Admission:
+    why = f"The price of {model!r} is not known, so {whose} cannot be kept. Start the job with price=(input, output)."
+    return Admission(None, why, nothing_under_way=True)
 
 
 def pause(connection: Connection, job_id: int, why: str | None) -> None:
@@ -95,6 +102,17 @@ def set_for_model(connection: Connection, provider: str, model: str, budget: Dec
                 END
         """),
         {"provider": provider, "model": model, "budget": budget},
+    )
+    # Whoever waits for a paused job would be told of the old budget until an engine came by.
+    connection.execute(
+        text("""
+            UPDATE job SET paused = NULL WHERE id IN (
+                SELECT id FROM job
+                WHERE provider = :provider AND model = :model AND closed_at IS NULL AND paused IS NOT NULL
+                ORDER BY id FOR NO KEY UPDATE
+            )
+        """),
+        {"provider": provider, "model": model},
     )
     woken = connection.execute(
         text("""
@@ -137,8 +155,8 @@ def of_models(connection: Connection) -> list[ModelBudget]:
 def _of_model(connection: Connection, route: dict[str, str], budget: Decimal, since: object) -> Account:
     row = connection.execute(
         text(f"""
-            SELECT COALESCE(sum(cost_usd) FILTER (WHERE ended_at >= :since), 0) AS spent,
-                COALESCE(sum(reserved_usd) FILTER (WHERE state IN {IN_FLIGHT}), 0) AS reserved
+            SELECT COALESCE(sum(cost_usd) FILTER (WHERE ended_at IS NULL OR ended_at >= :since), 0) AS spent,
+                {RESERVED} AS reserved
             FROM batch WHERE provider = :provider AND model = :model
         """),
         {**route, "since": since},

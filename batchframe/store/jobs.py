@@ -204,7 +204,7 @@ def end(connection: Connection, job_id: int, reason: Stop) -> None:
 
 
 def resume(connection: Connection, job_id: int, budget_usd: Decimal | None) -> None:
-    """Give a job another budget (None: none at all) and let it go on."""
+    """Let a job go on with this budget; None: without one."""
     connection.execute(
         text("UPDATE job SET budget_usd = :budget, paused = NULL, step_at = now() WHERE id = :job"),
         {"job": job_id, "budget": budget_usd},
@@ -250,6 +250,6 @@ def retry(connection: Connection, job: Job, *, reuse: bool, codes: Iterable[str]
             {"job": job.id, "failed": opened.n - opened.cancelled, "cancelled": opened.cancelled},
         )
         if reuse:
-            loans.take(connection, job.id, job.route)
+            loans.take(connection, job.id, job.route, written_before=True)
         notify(connection, job.id)
     return int(opened.n)

@@ -32,12 +32,24 @@ def lock_route(connection: Connection, route: Route) -> None:
     )
 
 
-def take(connection: Connection, job_id: int, route: Route) -> None:
-    """Take over the answers that exist and note the loans.
+_IN_NO_BATCH = """
+    AND NOT EXISTS (
+        SELECT 1 FROM attempt t WHERE t.job_id = r.job_id AND t.row_no = r.row_no AND NOT EXISTS (
+            SELECT 1 FROM outcome o
+            WHERE o.job_id = t.job_id AND o.row_no = t.row_no AND o.attempt_no >= t.attempt_no
+        )
+    )
+"""
+"""Requests that no batch of their own job is asking: such a batch brings an answer of its own."""
 
-    For a job that was just written, or whose failed requests were just opened again, under `lock_route`; no request
-    of it may be in a batch.
+
+def take(connection: Connection, job_id: int, route: Route, *, written_before: bool = False) -> None:
+    """Take over the answers that exist and note the loans, under `lock_route`.
+
+    Args:
+        written_before: whether some of the job's requests may be in batches, as they are when others are retried.
     """
+    free = _OPEN + (_IN_NO_BATCH if written_before else "")
     values = {"job": job_id, "provider": route.provider, "endpoint": route.endpoint, "model": route.model}
     others = connection.execute(
         text("""
@@ -60,7 +72,7 @@ def take(connection: Connection, job_id: int, route: Route) -> None:
                 WHERE p.hash = r.hash AND p.job_id <> r.job_id AND o.final AND o.ok
                 LIMIT 1
             ) a
-            WHERE {_OPEN}
+            WHERE {free}
         """),
         values,
     ).rowcount
@@ -81,7 +93,7 @@ def take(connection: Connection, job_id: int, route: Route) -> None:
                   AND NOT EXISTS (SELECT 1 FROM loan w WHERE w.job_id = p.job_id AND w.row_no = p.row_no)
                 LIMIT 1
             ) l
-            WHERE {_OPEN}
+            WHERE {free}
         """),
         values,
     )

@@ -223,11 +223,13 @@ class Work:
         states: how many are in each state.
         answered: requests the provider says it has worked off, in batches whose results are not here yet.
         trouble: what keeps one of them from going on, or None.
+        stuck: whether all that is left waits for another job, which is paused.
     """
 
     states: Mapping[str, int]
     answered: int
     trouble: str | None
+    stuck: bool
 
 
 def work(connection: Connection, job_id: int) -> Work:
@@ -242,8 +244,24 @@ def work(connection: Connection, job_id: int) -> Work:
         {"job": job_id},
     ).all()
     errors = [row.error for row in rows if row.error and row.state not in ("done", "failed")]
-    trouble = errors[0] if errors else _paused_lender(connection, job_id)
-    return Work({row.state: row.n for row in rows}, sum(row.answered for row in rows), trouble)
+    lender = None if errors else _paused_lender(connection, job_id)
+    trouble = errors[0] if errors else lender or _refusal_of_rows(connection, job_id)
+    stuck = lender is not None and all(row.state in ("done", "failed") for row in rows)
+    return Work({row.state: row.n for row in rows}, sum(row.answered for row in rows), trouble, stuck)
+
+
+def _refusal_of_rows(connection: Connection, job_id: int) -> str | None:
+    """Why rows asked in real time wait, when they do."""
+    said: str | None = connection.execute(
+        text("""
+            SELECT o.message FROM outcome o
+            JOIN attempt a ON a.job_id = o.job_id AND a.row_no = o.row_no AND a.attempt_no = o.attempt_no
+            JOIN batch b ON b.id = a.batch_id AND b.mode = 'realtime'
+            WHERE o.job_id = :job AND NOT o.final AND o.retry_at > now() LIMIT 1
+        """),
+        {"job": job_id},
+    ).scalar()
+    return said
 
 
 def _paused_lender(connection: Connection, job_id: int) -> str | None:

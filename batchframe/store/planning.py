@@ -179,9 +179,9 @@ def _plan_again(connection: Connection, job: Job, limits: Limits) -> bool:
             SELECT due.row_no, due.attempt_no, octet_length(r.body) AS n_bytes, r.tokens
             FROM (SELECT o.row_no, o.attempt_no + 1 AS attempt_no {_OPEN_ROWS} AND o.retry_at <= now()) due
             JOIN request r ON r.job_id = :job AND r.row_no = due.row_no
-            ORDER BY due.row_no
+            ORDER BY due.row_no LIMIT :most
         """),
-        {"job": job.id},
+        {"job": job.id, "most": _STRETCH if job.late else None},
     )
     sized = (Sized(row.row_no, row.attempt_no, row.n_bytes, row.tokens) for row in rows)
     packed = list(pack(sized, limits, line_overhead(job.id, job.route.endpoint)))

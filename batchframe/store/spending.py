@@ -9,9 +9,16 @@ from decimal import Decimal
 from sqlalchemy import Connection, text
 
 from batchframe.core.budget import Seen
+from batchframe.core.pricing import Rates
+from batchframe.model import NO_USAGE, Usage
 
 IN_FLIGHT = "('creating', 'unsure', 'submitted', 'ended', 'asking')"
 """States in which a batch's answers are being made, or may be: its reservation counts."""
+
+RESERVED = f"""
+    COALESCE(sum(GREATEST(reserved_usd - COALESCE(cost_usd, 0), 0)) FILTER (WHERE state IN {IN_FLIGHT}), 0)
+"""
+"""What batches under way are still expected to cost: one asked in real time has cost some of it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +26,23 @@ class Spending:
     """What a job has spent by the provider's own count, and what is under way.
 
     Attributes:
-        cost_usd: None when some of it has no known price.
-        reserved_usd: what the batches under way are expected to cost.
+        cached: those of the input tokens that were read from the provider's cache.
+        priced_usd: what was paid for at a known price.
+        unpriced: tokens whose price was not known when they were paid for.
+        reserved_usd: what the batches under way are expected to cost beyond what they have cost already.
     """
 
     seen: Seen
     cached: int
-    cost_usd: Decimal | None
+    priced_usd: Decimal
+    unpriced: Usage
     reserved_usd: Decimal
+
+    def cost(self, rates: Rates | None) -> Decimal | None:
+        """What it has cost in all; None when some of it has no known price, now either."""
+        if self.unpriced == NO_USAGE:
+            return self.priced_usd
+        return None if rates is None else self.priced_usd + rates.cost(self.unpriced)
 
 
 def spending(connection: Connection, job_id: int) -> Spending:
@@ -37,14 +53,17 @@ def spending(connection: Connection, job_id: int) -> Spending:
                 COALESCE(sum(tokens * n_paid / n_requests) FILTER (WHERE n_paid > 0), 0) AS estimated,
                 COALESCE(sum(input_tokens), 0) AS input, COALESCE(sum(cached_tokens), 0) AS cached,
                 COALESCE(sum(output_tokens), 0) AS output, COALESCE(sum(cost_usd), 0) AS cost,
-                COALESCE(bool_and(cost_usd IS NOT NULL) FILTER (WHERE n_paid > 0), true) AS priced,
-                COALESCE(sum(reserved_usd) FILTER (WHERE state IN {IN_FLIGHT}), 0) AS reserved
+                COALESCE(sum(input_tokens) FILTER (WHERE cost_usd IS NULL), 0) AS unpriced_input,
+                COALESCE(sum(cached_tokens) FILTER (WHERE cost_usd IS NULL), 0) AS unpriced_cached,
+                COALESCE(sum(output_tokens) FILTER (WHERE cost_usd IS NULL), 0) AS unpriced_output,
+                {RESERVED} AS reserved
             FROM batch WHERE job_id = :job
         """),
         {"job": job_id},
     ).one()
     seen = Seen(int(row.answers), int(row.estimated), int(row.input), int(row.output))
-    return Spending(seen, int(row.cached), row.cost if row.priced else None, row.reserved)
+    unpriced = Usage(int(row.unpriced_input), int(row.unpriced_cached), int(row.unpriced_output))
+    return Spending(seen, int(row.cached), row.cost, unpriced, row.reserved)
 
 
 def by_model(connection: Connection) -> dict[str, float]:

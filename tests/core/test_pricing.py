@@ -50,3 +50,11 @@ def test_an_unknown_model_has_no_price() -> None:
     """Better none than a wrong one."""
     assert rates("no-such-model", None) is None
     assert bill("no-such-model", None, Mode.BATCH, [MILLION]) is None
+
+
+def test_long_prompts_are_expected_to_cost_what_they_will() -> None:
+    """An estimate at the short rate would let a budget be passed by twice."""
+    short, long = rates("gpt-6-astra", None), rates("gpt-6-astra", None, prompt_tokens=300_000)
+    assert short is not None
+    assert long is not None
+    assert (long.input / short.input, long.output / short.output) == (2, Decimal("1.5"))

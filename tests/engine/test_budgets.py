@@ -213,3 +213,45 @@ def test_a_cancelled_job_keeps_its_answers_and_says_what_was_saved(
     assert usage.cost_usd == bill(simulator)
     assert usage.saved_usd == pytest.approx(Decimal(400 - answered) / 1000, rel=Decimal("0.1"))
     assert "saved by cancelling" in repr(job)
+
+
+def test_a_budget_given_later_in_the_same_cell_holds(session: bf.Session, simulator: Simulator) -> None:
+    """Seeing the cost, one adds a budget and runs the cell again; ignored, it would be worse than none."""
+    simulator.settings.duration = 3600
+    frame(10).llm.batch("{text}", model=MODEL, **ANSWER)
+    job = frame(10).llm.batch("{text}", model=MODEL, budget_usd=3, **ANSWER)
+    assert job.usage().budget_usd == 3
+    job.cancel()
+
+
+def test_going_on_keeps_the_budget_unless_it_is_lifted_in_words(session: bf.Session, simulator: Simulator) -> None:
+    """A job that was paused by its model's budget must not lose its own when it goes on."""
+    simulator.settings.duration = 3600
+    job = frame(10).llm.batch("{text}", model=MODEL, budget_usd=3, **ANSWER)
+    assert job.resume().usage().budget_usd == 3
+    assert job.resume("none").usage().budget_usd is None
+    job.cancel()
+
+
+def test_raising_a_models_budget_is_enough_to_wait_again(session: bf.Session, simulator: Simulator) -> None:
+    """The advice of the error must work at once, not when an engine happens to come by."""
+    bf.set_budget(MODEL, 0.0005)
+    job = frame(3).llm.batch("{text}", model=MODEL, **ANSWER)
+    with pytest.raises(bf.JobPausedError, match=r"Raise it with bf\.set_budget"):
+        job.wait(30, progress=False)
+    session.background.stop()
+    bf.set_budget(MODEL, 1)
+    assert set(job.wait(30, progress=False)["response__status"]) == {"ok"}
+
+
+def test_a_job_that_waits_for_a_paused_one_says_so(session: bf.Session, simulator: Simulator) -> None:
+    """It would wait for ever, with money of its own."""
+    lender = frame(3).llm.batch("{text}", model=MODEL, budget_usd=0.0005, name="lender", **ANSWER)
+    with pytest.raises(bf.JobPausedError):
+        lender.wait(30, progress=False)
+    borrower = frame(3).llm.batch("{text}", model=MODEL, name="borrower", **ANSWER)
+    with pytest.raises(bf.JobPausedError, match=f"Waiting for the answers of job {lender.id}, which is paused"):
+        borrower.wait(30, progress=False)
+    lender.resume(1)
+    assert set(borrower.wait(30, progress=False)["response__status"]) == {"ok"}
+    assert paid_once(simulator, 3)

@@ -210,3 +210,53 @@ def test_a_deadline_that_cannot_be_used_is_refused_before_anything_is_stored(
         rows(1).llm.batch("{text}", model="m", **arguments)
     assert said in str(caught.value)
     assert bf.jobs().empty
+
+
+def test_a_row_that_fails_in_real_time_does_not_hide_what_the_others_cost(
+    session: bf.Session, simulator: Simulator
+) -> None:
+    """Counted as unknown, the sum would count as nothing, and the budget with it; and a model's budget sees it too."""
+    bf.set_budget("gpt-5-mini", 10)
+    simulator.settings.duration = 3600
+    simulator.faults.row("number 3", status=400, code="bad", message="Not this.")
+    job = rows(10).llm.batch("{text}", model="gpt-5-mini", deadline="0.3s", budget_usd=1)
+    job.wait(30, progress=False)
+    ledger = simulator.ledger
+    cost = (ledger.input_tokens * 0.25 + ledger.output_tokens * 2) / 10**6
+    assert ledger.requests == 9
+    assert float(job.usage().cost_usd or 0) == pytest.approx(cost)
+    assert bf.budgets()["spent_usd"].item() == pytest.approx(cost)
+    assert job.batches()["ended"].notna().all()
+
+
+def test_an_answer_lost_in_real_time_counts_against_the_budget(session: bf.Session, simulator: Simulator) -> None:
+    """It may have been paid for, at most at what it was expected to cost."""
+    simulator.settings.duration = 3600
+    simulator.faults.on("chat.completions", "reset_after", times=None)
+    job = rows(2).llm.batch("{text}", deadline="0.3s", budget_usd=1, **TWO_CENTS)
+    job.wait(30, progress=False)
+    assert float(job.usage().cost_usd or 0) == pytest.approx(0.04)
+
+
+def test_a_rate_limit_in_real_time_is_waited_for_however_long_it_lasts(
+    connect: Callable[..., bf.Session], simulator: Simulator
+) -> None:
+    """In a batch it would be; five tries are over in minutes, and every row of the job with them."""
+    connect(row_attempts=1)
+    simulator.settings.duration = 3600
+    simulator.faults.on("chat.completions", "status", status=429, times=60)
+    job = rows(10).llm.batch("{text}", model="m", deadline="0.3s")
+    assert right(job.wait(60, progress=False)) == 10
+    assert paid_once(simulator, 10)
+
+
+def test_a_retry_after_the_deadline_leaves_no_row_to_real_time(session: bf.Session, simulator: Simulator) -> None:
+    """It is promised the batch's price; groups that were planned for real time and not asked yet are given back."""
+    simulator.settings.duration = 3600
+    simulator.faults.row("number 1", status=400, code="bad", message="Not this.", times=1)
+    refused = simulator.faults.on("chat.completions", "status", status=429, times=None)
+    job = rows(40).llm.batch("{text}", model="m", deadline="0.3s")
+    simulator.wait_for(lambda seen: refused.hits > 40)
+    simulator.settings.duration = 0
+    simulator.faults.reset()
+    assert right(job.wait(30, progress=False)) >= 39

@@ -39,7 +39,7 @@ class _Provider:
         self.reached = asyncio.Event()
 
     async def upload(self, path: Path, _: str) -> str:
-        return self._remote.upload([json.loads(line)["custom_id"] for line in path.read_bytes().splitlines()])
+        return self._remote.upload([json.loads(line)["custom_id"] for line in path.read_bytes().splitlines()])  # noqa: ASYNC240
 
     async def create(self, file: str, _: str, mark: str) -> RemoteBatch:
         if self._remote.mood is Mood.FREEZES:
@@ -58,7 +58,7 @@ class _Provider:
         return self._remote.cancel(id_)
 
     async def fetch(self, file: str, to: Path) -> None:
-        to.write_bytes(b"".join(self._remote.fetch(file)))
+        to.write_bytes(b"".join(self._remote.fetch(file)))  # noqa: ASYNC240
 
     async def ask(self, _: str, body: bytes) -> Reply:
         asked = json.loads(body)

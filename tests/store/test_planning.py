@@ -187,3 +187,24 @@ def test_a_loan_is_settled_when_its_lender_is(database: Database) -> None:
         assert connection.execute(text("SELECT count(*) FROM loan")).scalar() == 0
     assert job is not None
     assert (job.n_ok, job.n_reused) == (3, 3)
+
+
+def test_a_retry_takes_no_answer_for_a_row_that_is_in_a_batch(database: Database) -> None:
+    """The batch brings one of its own, and a second final outcome would keep it from ever being settled."""
+    asking = create(database, 2)
+    plan(database, asking)
+    with database.transaction() as connection:
+        batches.claim(connection, uuid4(), ["p"], 60.0, 10)
+        connection.execute(
+            text("INSERT INTO outcome (job_id, row_no, attempt_no, final, ok, tries, code) "
+                 "VALUES (:job, 0, 1, true, false, 1, 'c')"), {"job": asking}
+        )  # fmt: skip
+    answered = create(database, 2)
+    plan(database, answered)
+    end(database, answered)
+    with database.transaction() as connection:
+        job = jobs.find(connection, asking)
+        assert job is not None
+        assert jobs.retry(connection, job, reuse=True) == 1
+        taken = connection.execute(text("SELECT row_no FROM outcome WHERE job_id = :job AND final"), {"job": asking})
+        assert taken.scalars().all() == [0], "row 1 is in a batch of its own job"
