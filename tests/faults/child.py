@@ -67,9 +67,10 @@ class Site:
 
 @dataclass(frozen=True)
 class Report:
-    """What an engine that came to its end says: the failpoints it passed, and what it logged."""
+    """What an engine that came to its end says: failpoints passed, statements sent, and what it logged."""
 
     passed: Counter[str]
+    sent: Counter[str]
     log: list[str]
 
 
@@ -95,7 +96,7 @@ def _run(site: Site, armed: Armed | None, reports: Connection) -> None:
     failpoints = Failpoints(armed, lambda: reports.send(HIT))
     with suppress(asyncio.CancelledError, KeyboardInterrupt):
         asyncio.run(_work(site, failpoints))
-    reports.send(Report(failpoints.passed, log.lines))
+    reports.send(Report(failpoints.passed, failpoints.sent, log.lines))
 
 
 async def _work(site: Site, failpoints: Failpoints) -> None:

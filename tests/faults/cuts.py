@@ -25,6 +25,9 @@ SIDES = ("cut", "answer lost")
 """cut: the server ends the connection before the statement is sent · answer lost: the statement arrives and is carried
 out, and its answer finds no connection."""
 
+STATEMENT = "statement: "
+"""How the names of these failpoints begin."""
+
 Hit = Callable[[str], str | None]
 """Passes a failpoint; the action to set off there."""
 
@@ -107,4 +110,4 @@ class _Copy:
 
 
 def _name(statement: Any) -> str:
-    return f"statement: {' '.join(str(statement).split())}"
+    return STATEMENT + " ".join(str(statement).split())

@@ -31,7 +31,7 @@ from batchframe.errors import DatabaseError, DoubtfulError
 from batchframe.model import Batch
 from batchframe.providers.base import Provider, RemoteBatch, Reply
 from batchframe.store.database import Database
-from tests.faults.cuts import cursor_factory, set_off
+from tests.faults.cuts import STATEMENT, cursor_factory, set_off
 
 ACTIONS = ("exit", "lost", "cancel", "interrupt")
 """exit: the process is gone, as by kill -9 · lost: the connection breaks, on this side or the other of what was being
@@ -52,10 +52,11 @@ class Armed:
 
 
 class Failpoints:
-    """Counts the failpoints passed and sets off the armed one."""
+    """Counts the failpoints passed, the statements sent apart from the others, and sets off the armed one."""
 
     def __init__(self, armed: Armed | None, on_hit: Callable[[], None]) -> None:
         self.passed: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
         self.cancel: Callable[[], None] = lambda: None
         self._armed = armed
         self._on_hit = on_hit
@@ -63,9 +64,10 @@ class Failpoints:
 
     def hit(self, name: str) -> str | None:
         """Pass a failpoint; the action to set off there, if it is the armed one."""
+        passed = self.sent if name.startswith(STATEMENT) else self.passed
         with self._lock:
-            self.passed[name] += 1
-            if self._armed is None or (name, self.passed[name]) != (self._armed.name, self._armed.nth):
+            passed[name] += 1
+            if self._armed is None or (name, passed[name]) != (self._armed.name, self._armed.nth):
                 return None
         self._on_hit()
         if self._armed.action == "exit":
