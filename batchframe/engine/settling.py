@@ -113,10 +113,7 @@ class Settling:
 
     def refused(self, batch: Batch, code: str, message: str) -> None:
         """Every row ends with the provider's reason: it would not take the file or the batch."""
-        if code == NO_MODEL:
-            with self._database.transaction() as connection:
-                jobs.end(connection, batch.job_id, Stop(code, message))
-        self._give_up(batch, _ends_all(code, message))
+        self._give_up(batch, _ends_all(code, message), end=Stop(code, message) if code == NO_MODEL else None)
 
     def give_back(self, batch: Batch) -> None:
         """A batch that never ran is dissolved: its rows are planned anew, or end with their job."""
@@ -129,11 +126,13 @@ class Settling:
 
         self._give_up(batch, decide)
 
-    def _give_up(self, batch: Batch, decide: Decide, **columns: Any) -> None:
+    def _give_up(self, batch: Batch, decide: Decide, *, end: Stop | None = None, **columns: Any) -> None:
         rules = self.rules(self.job(batch))
         with self._database.transaction() as connection:
             owed = outcomes.expected(connection, batch).values()
             outcomes.record(connection, batch, [decide(row, rules) for row in owed])
+            if end:
+                jobs.end(connection, batch.job_id, end)
             batches.advance(connection, batch, Event.GIVEN_UP, **columns)
             batches.wake_waiting(connection, batch.route)
 

@@ -55,7 +55,7 @@ COMMITTED: dict[str, tuple[str, ...]] = {
     "late": (
         "ask",
         "asking._end (asking)",
-        "asking._read (asking)",
+        "asking.read (planned)",
         "asking._record (asking)",
         "steps._intend (asked)",
     ),
@@ -66,14 +66,14 @@ COMMITTED: dict[str, tuple[str, ...]] = {
 }
 """The steps an engine takes, each under a scenario that leads to it."""
 
-LOOKS = frozenset({"asking._read", "engine._due_jobs", "engine._next_due", "settling.job"})
+LOOKS = frozenset({"asking.read", "engine._due_jobs", "engine._next_due", "settling.job"})
 """Transactions that write nothing: there is no difference between the two sides of their commit."""
 
 AGAIN = {"create", "upload", "fetch", "settling.results (ended)", "steps._advance (accepted)", "engine._claim_due"}
 """Steps that also fail at their third time, in a job of several batches that are all on their way."""
 
-ELSEWHERE = frozenset({"steps._cancel_if_orphaned", "asking.lost"})
-"""What only follows on another engine's failure: `test_frozen.py` has the one, the last test of this file the other."""
+ELSEWHERE = frozenset({"steps._cancel_if_orphaned", "asking.not_asked", "asking.lost"})
+"""What only follows on a failure: `test_frozen.py` has two of them, the last test of this file the third."""
 
 BY_TIME = frozenset({"leases._renew"})
 """Steps that only come with time; `test_frozen.py` is about leases."""

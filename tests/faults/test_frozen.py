@@ -57,6 +57,7 @@ PLACES = [
     Frozen("refused at first", "settling.results (ended): after commit"),
     Frozen("answer lost", "find: after"),
     Frozen("call lost", "steps._advance (absent): after commit"),
+    Frozen("late", "steps._intend (asked): after commit"),
 ]
 
 
