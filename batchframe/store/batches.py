@@ -243,6 +243,9 @@ def advance(connection: Connection, batch: Batch, event: Event, **columns: Any) 
     if state is BatchState.PLANNED:
         # A new file as well: an old one may be known to the provider from a batch that must not be taken for this.
         changes += ["uid = gen_random_uuid()", "input_file_id = NULL", "intent_at = NULL"]
+    if batch.state is BatchState.UNSURE and state is BatchState.FAILED:
+        # Should the call land after all, whoever sent it must see that nobody will adopt what it made.
+        changes += ["uid = gen_random_uuid()"]
     if state in (BatchState.ENDED, BatchState.DONE, BatchState.FAILED):
         changes += ["ended_at = COALESCE(ended_at, now())"]
     if state in (BatchState.DONE, BatchState.FAILED):

@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
     "poll_seconds": 0.02,
     "poll_max_seconds": 0.1,
     "grace_seconds": 1.0,
-    "lease_seconds": 1.0,
+    "lease_seconds": 2.0,
     "batch_max_requests": 5,
 }
 

@@ -39,7 +39,7 @@ class _Provider:
         self.reached = asyncio.Event()
 
     async def upload(self, path: Path, _: str) -> str:
-        return self._remote.upload([json.loads(line)["custom_id"] for line in path.read_bytes().splitlines()])  # noqa: ASYNC240
+        return self._remote.upload([json.loads(line)["custom_id"] for line in _read(path)])
 
     async def create(self, file: str, _: str, mark: str) -> RemoteBatch:
         if self._remote.mood is Mood.FREEZES:
@@ -58,11 +58,19 @@ class _Provider:
         return self._remote.cancel(id_)
 
     async def fetch(self, file: str, to: Path) -> None:
-        to.write_bytes(b"".join(self._remote.fetch(file)))  # noqa: ASYNC240
+        _write(to, self._remote.fetch(file))
 
     async def ask(self, _: str, body: bytes) -> Reply:
         asked = json.loads(body)
         return self._remote.ask((asked["job"], asked["row"]))
+
+
+def _read(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines()
+
+
+def _write(path: Path, lines: list[bytes]) -> None:
+    path.write_bytes(b"".join(lines))
 
 
 @dataclass
@@ -171,6 +179,10 @@ class Postgres:
             )
             states = read("id, state, provider_id", "batch", lambda id_, *rest: (id_, tuple(rest)))
         return Books(dict(counted), results, placed, dict(states))
+
+    def call_again_blindly(self) -> None:
+        """What the states forbid: a create call without an answer is made once more."""
+        self._sql("UPDATE batch SET state = 'uploaded' WHERE state IN ('creating', 'unsure')")
 
     def close(self) -> None:
         waiting = asyncio.all_tasks(self._loop)

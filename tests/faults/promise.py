@@ -11,7 +11,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from psycopg.errors import UniqueViolation
 
+from batchframe.model import BatchState
 from batchframe.store.batches import LeaseLostError
 from tests.faults.books import World
 from tests.faults.remote import DiedError, Fate, Invalid, Made, Mood, Row
@@ -20,6 +22,8 @@ _ROUNDS = 60
 """Rounds of a kind world after which every job has ended: far more than halving and all tries of a row take."""
 
 _MAYBE_PAID = ("answer_lost", "result_gone")
+
+_DISTURBED = [Mood.LOST, Mood.FAILED, Mood.DIES, Mood.FREEZES]
 
 picks = st.integers(0, 5)
 engines = st.integers(0, 2)
@@ -99,6 +103,28 @@ class Promise(RuleBasedStateMachine):
         finally:
             self.remote.mood, self.remote.hides = Mood.WELL, False
 
+    @precondition(lambda self: self.jobs)
+    @rule(engine=engines, n_steps=st.integers(1, 4))
+    def engine_works(self, engine: int, n_steps: int) -> None:
+        """Some undisturbed steps: disturbed at every one, hardly any batch would get far."""
+        self.claim(engine)
+        for id_ in sorted(self.held):
+            for _ in range(n_steps):
+                if id_ in self.held:
+                    self._keep(id_, self.world.step(self.held.pop(id_)))
+
+    @precondition(lambda self: self.jobs)
+    @rule(engine=engines, mood=st.sampled_from(_DISTURBED), hides=st.booleans())
+    def a_create_call_goes_wrong(self, engine: int, mood: Mood, hides: bool) -> None:
+        """The one call that costs money, which steps at random reach too seldom."""
+        self.claim(engine)
+        for id_ in sorted(self.held):
+            if self.held[id_].state is BatchState.PLANNED:
+                self._keep(id_, self.world.step(self.held.pop(id_)))
+        uploaded = [id_ for id_ in sorted(self.held) if self.held[id_].state is BatchState.UPLOADED]
+        if uploaded:
+            self.step(pick=sorted(self.held).index(uploaded[0]), mood=mood, hides=hides)
+
     @precondition(lambda self: self.held)
     @rule(pick=picks, engine=engines)
     def lease_is_taken(self, pick: int, engine: int) -> None:
@@ -117,7 +143,7 @@ class Promise(RuleBasedStateMachine):
         self.remote.mood = mood if mood in (Mood.WELL, Mood.BUSY) else Mood.WELL
         try:
             self.world.step(claimed)
-        except LeaseLostError:
+        except (LeaseLostError, UniqueViolation):  # the latter when its rows have been settled since
             assert (self.world.books(), len(self.remote.batches)) == before
         else:
             raise AssertionError("a stale engine was not refused")

@@ -1,4 +1,4 @@
-"""A model of a provider: which batches it made and what it billed. It does what its mood says, and keeps the truth."""
+"""A model of a provider: which batches it made and what it billed. It does what its mood says and keeps the truth."""
 
 from __future__ import annotations
 

@@ -1,33 +1,76 @@
 """The promise under anything in any order, over the engine's own steps and Postgres."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
 from batchframe.store.database import Database
 from tests.faults.books import World
 from tests.faults.in_postgres import Postgres
 from tests.faults.promise import Promise
+from tests.faults.remote import Mood
 
 PROFILE = settings(
     derandomize=True, database=None, deadline=None, stateful_step_count=40, suppress_health_check=list(HealthCheck),
-    report_multiple_bugs=False,
+    report_multiple_bugs=False, phases=[Phase.generate],
 )  # fmt: skip
 
 
-def test_over_postgres_every_row_is_paid_once_and_every_job_ends(database: Database, tmp_path: Path) -> None:
-    """Some order of faults nobody thought of would lose a row, pay for it twice, or leave its job open for ever."""
-
-    class OverPostgres(Promise):
-        def make(self) -> World:
-            return Postgres(database, tmp_path, runner)
-
+@pytest.fixture
+def over_postgres(database: Database, tmp_path: Path) -> Iterator[type[Promise]]:
+    """The machine over this test's database."""
     with database.transaction() as connection:  # durability is not what is asked here, and costs most of the time
         name = connection.execute(text("SELECT current_database()")).scalar_one()
         connection.execute(text(f"ALTER DATABASE {name} SET synchronous_commit = off"))
     database.close()  # its next connections have the setting
     with asyncio.Runner() as runner:
-        run_state_machine_as_test(OverPostgres, settings=settings(PROFILE, max_examples=15))
+
+        class OverPostgres(Promise):
+            def make(self) -> World:
+                return Postgres(database, tmp_path, runner)
+
+        yield OverPostgres
+
+
+def test_over_postgres_every_row_is_paid_once_and_every_job_ends(over_postgres: type[Promise]) -> None:
+    """Some order of faults nobody thought of would lose a row, pay for it twice, or leave its job open for ever."""
+    run_state_machine_as_test(over_postgres, settings=settings(PROFILE, max_examples=15))
+
+
+def test_an_engine_that_calls_again_blindly_is_convicted(over_postgres: type[Promise]) -> None:
+    """A machine that finds nothing wrong with this would find nothing wrong with anything."""
+
+    class Blind(over_postgres):  # type: ignore[valid-type,misc]
+        @precondition(lambda self: self.remote.batches)
+        @rule()
+        def call_again(self) -> None:
+            self.world.call_again_blindly()
+            for id_ in self.held:
+                self.world.expire(id_)
+            self.held.clear()
+
+    with pytest.raises(AssertionError, match="rows billed twice, or about to be"):
+        run_state_machine_as_test(Blind, settings=settings(PROFILE, max_examples=30))
+
+
+@pytest.mark.parametrize("stop", ["cancel", "deadline_passes"])
+def test_a_call_sent_after_its_job_was_stopped_is_cancelled(over_postgres: type[Promise], stop: str) -> None:
+    """The batch is given up for good, and nobody looks for it again: what the frozen engine makes would run on."""
+    machine = over_postgres()
+    machine.submit(n_rows=2, at_deadline="realtime")
+    machine.claim(engine=0)
+    machine.step(pick=0, mood=Mood.WELL, hides=False)
+    machine.step(pick=0, mood=Mood.FREEZES, hides=False)
+    getattr(machine, stop)(pick=0)
+    machine.plan(pick=0)
+    machine.grace_passes(pick=0, engine=1)
+    for _ in ("creating", "unsure"):
+        machine.step(pick=0, mood=Mood.WELL, hides=False)
+    machine.frozen_engine_wakes(pick=0, mood=Mood.WELL, hides=False)
+    assert [made.status for made in machine.remote.batches.values()] == ["cancelling"]
+    machine.teardown()

@@ -198,3 +198,11 @@ def test_a_quota_is_forgotten_after_a_day(database: Database, job_id: int) -> No
         assert quotas.admits(connection, second)
         quotas.learn(connection, ROUTE, 35)
         assert quotas.allowed_tokens(connection, ROUTE) == 35
+
+
+def test_a_call_that_is_given_up_for_good_loses_its_mark(database: Database, job_id: int) -> None:
+    """By its mark the engine that sent the call too late knows that nobody will adopt what it made, and cancels it."""
+    insert(database, job_id, state="unsure", input_file_id="f")
+    (batch,) = claim(database)
+    with database.transaction() as connection:
+        assert batches.advance(connection, batch, Event.GIVEN_UP).uid != batch.uid
