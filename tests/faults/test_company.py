@@ -55,7 +55,7 @@ def played(worlds: Worlds, request: pytest.FixtureRequest) -> Iterator[dict[Comp
             jobs.submit(world.database, world.site, [f"row number {n}" for n in range(20)])
             first = stack.enter_context(EngineProcess(world.site, case.armed))
             # With a batch in its hands it will come to its failpoint, whatever the others take.
-            world.simulator.wait_for(lambda seen: seen.ledger.calls["files.create"] or not first.is_alive(), timeout=60)
+            world.wait_for(lambda: world.simulator.ledger.calls["files.create"] or not first.is_alive())
             others = [stack.enter_context(EngineProcess(world.site)) for _ in range(case.engines - 1)]
             ended = first.wait()
             assert all(other.wait().status == 0 for other in others)

@@ -16,12 +16,12 @@ from tests.faults.conftest import World, Worlds
 from tests.faults.engines import finish
 from tests.judging import judge
 
-ROWS = 12
+ROWS = 15
 
 
 @dataclass(frozen=True)
 class Files:
-    """What happens to the results of a job of 12 rows in three batches.
+    """What happens to the results of a job of 15 rows in three batches.
 
     Attributes:
         spoil: orders it.
