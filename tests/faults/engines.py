@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.faults.child"])
 _PATIENCE = 60.0
 """Seconds an engine may take before the test says that it hangs: far more than any of them needs."""
+_FIRST_PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -81,18 +83,28 @@ class EngineProcess:
         """kill -9."""
         self._process.kill()
 
-    def wait(self, seconds: float = _PATIENCE) -> Ended:
+    def wait(self, seconds: float = _PATIENCE, *, time_passes: Callable[[], None] | None = None) -> Ended:
         """Wait for its end.
+
+        Args:
+            time_passes: called once it has met its fault, and again ever more rarely while it lives on.
 
         Raises:
             TimeoutError: it did not come to one.
         """
         report = None
+        until = time.monotonic() + seconds
+        pause = seconds
         try:
-            while self._reports.poll(seconds):
-                said = self._reports.recv()
-                self._hit = self._hit or said == child.HIT
-                report = said if isinstance(said, Report) else report
+            while (left := until - time.monotonic()) > 0:
+                if self._reports.poll(min(pause, left)):
+                    said = self._reports.recv()
+                    report = said if isinstance(said, Report) else report
+                    if said == child.HIT:
+                        self._hit, pause = True, _FIRST_PAUSE if time_passes else seconds
+                elif time_passes:
+                    time_passes()
+                    pause *= 2
         except EOFError:
             self._process.join(seconds)
         if self._process.exitcode is None:

@@ -57,6 +57,7 @@ def _rows_that_fail(simulator: Simulator) -> None:
 def _queue_full(simulator: Simulator) -> None:
     simulator.settings.enqueued_tokens = 45
     simulator.settings.duration = 0.1
+    simulator.faults.batch(times=None, status="warming_up", polls=2)  # running, at the create call and one look
 
 
 def _queue_refuses(simulator: Simulator) -> None:
