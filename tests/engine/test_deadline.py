@@ -253,10 +253,10 @@ def test_a_rate_limit_in_real_time_is_waited_for_however_long_it_lasts(
 def test_a_retry_after_the_deadline_leaves_no_row_to_real_time(session: bf.Session, simulator: Simulator) -> None:
     """It is promised the batch's price; groups that were planned for real time and not asked yet are given back."""
     simulator.settings.duration = 3600
-    simulator.faults.row("number 1", status=400, code="bad", message="Not this.", times=1)
+    bad = simulator.faults.on("chat.completions", "status", status=400)
     refused = simulator.faults.on("chat.completions", "status", status=429, times=None)
     job = rows(40).llm.batch("{text}", model="m", deadline="0.3s")
-    simulator.wait_for(lambda seen: refused.hits > 40)
+    simulator.wait_for(lambda seen: bad.hits and refused.hits > 40, timeout=30)
     simulator.settings.duration = 0
-    simulator.faults.reset()
-    assert right(job.wait(30, progress=False)) >= 39
+    assert right(job.retry().wait(30, progress=False)) == 40, "in real time every call is refused"
+    assert paid_once(simulator, 40)
