@@ -86,7 +86,7 @@ def submit(
             session.background.check_providers()
         known = _store(session, table, asked, spec, route, name, terms)
     else:
-        _raise_budget(session, known, terms)
+        _give_budget(session, known, terms)
     if not known.closed:
         session.background.start()
     return JobHandle(session, known, table, asked.numbers(), asked.skipped)
@@ -137,7 +137,7 @@ def _is_name(name: object) -> bool:
     return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and not name.isdecimal()
 
 
-def _raise_budget(session: Session, job: Job, terms: Terms) -> None:
+def _give_budget(session: Session, job: Job, terms: Terms) -> None:
     """The same call with a first or a larger budget is the same job; a smaller one is the handle's to say."""
     budget = terms.budget_usd
     if job.closed or budget is None or budget == job.budget_usd:
