@@ -7,8 +7,6 @@ it is reported (`answer_lost`), not repeated.
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -19,13 +17,12 @@ from batchframe.config import Settings
 from batchframe.core.pricing import bill
 from batchframe.core.results import ANSWER_LOST, Rules, failure, judge, line_of_reply, not_run
 from batchframe.core.states import Event
-from batchframe.errors import DatabaseError, DoubtfulError, RefusedError
+from batchframe.engine.insisting import insist
+from batchframe.errors import DoubtfulError, RefusedError
 from batchframe.model import NO_USAGE, Batch, Job, Outcome, Paid
 from batchframe.providers.base import Provider
 from batchframe.store import batches, outcomes
 from batchframe.store.database import Database
-
-logger = logging.getLogger(__name__)
 
 _PATIENCE = 3.0
 """Seconds an engine that stops gives to answers that are paid for already."""
@@ -127,24 +124,14 @@ class Asking:
     async def _record(self, batch: Batch, outcome: Outcome, paid: Paid) -> None:
         """Write one outcome. An answer in hand is paid for, so a database that is away is waited for, a lease long."""
 
-        def write(*, again: bool) -> None:
+        def write(again: bool) -> None:
             with self._database.transaction() as connection:
                 if again and outcome.attempt.custom_id not in outcomes.expected(connection, batch):
                     return  # it was committed, and only the confirmation was lost
                 outcomes.record(connection, batch, [outcome])
                 batches.add_paid(connection, batch, paid)
 
-        patient_until = time.monotonic() + self._settings.lease_seconds
-        again = False
-        while True:
-            try:
-                return await asyncio.to_thread(write, again=again)
-            except DatabaseError as error:
-                again = True
-                if time.monotonic() > patient_until:
-                    raise
-                logger.warning("batch %s: %s Trying again.", batch.id, error)
-                await asyncio.sleep(min(1.0, self._settings.poll_seconds))
+        await insist(write, self._settings, f"batch {batch.id}")
 
     def _end(self, batch: Batch) -> None:
         with self._database.transaction() as connection:

@@ -24,6 +24,7 @@ from batchframe.core.poison import NO_MODEL
 from batchframe.core.quota import split_at, stated_limit
 from batchframe.core.states import Event
 from batchframe.engine.asking import Asking
+from batchframe.engine.insisting import insist
 from batchframe.engine.settling import IncompleteResultsError, Settling
 from batchframe.engine.watching import tally, working_on
 from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
@@ -325,11 +326,11 @@ class Steps:
     async def _cancel_if_orphaned(self, batch: Batch, provider: Provider, remote: RemoteBatch) -> None:
         """Another engine has taken over in the middle of the call. If it has given the call up, nobody will find it."""
 
-        def read() -> tuple[UUID, str | None]:
+        def read(_again: bool) -> tuple[UUID, str | None]:
             with self._database.transaction() as connection:
                 return batches.current_mark(connection, batch.id)
 
-        mark, provider_id = await asyncio.to_thread(read)
+        mark, provider_id = await insist(read, self._settings, f"batch {batch.id}")
         if mark != batch.uid and provider_id != remote.id:
             await self._cancel_extra(batch, provider, remote)
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, text
 
 from batchframe.core.packing import LINE_SUFFIX
 from batchframe.core.results import CANCELLED, MISSING, PASSING_CODES, PASSING_STATUSES
 from batchframe.model import Attempt, Batch, Mode, Outcome
 from batchframe.store import counts
+from batchframe.store.batches import LeaseLostError
 from batchframe.store.copying import DELIMITER, copy_in, copy_out
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
@@ -91,7 +93,11 @@ def bodies(connection: Connection, batch: Batch) -> dict[int, bytes]:
 
 
 def record(connection: Connection, batch: Batch, outcomes: Iterable[Outcome]) -> None:
-    """Write the outcomes of a batch's attempts, each once, and count them on its job."""
+    """Write the outcomes of a batch's attempts, each once, and count them on its job.
+
+    Raises:
+        LeaseLostError: one of them is there already: another engine has settled the batch.
+    """
     n_ok = n_failed = n_cancelled = 0
 
     def lines() -> Iterator[bytes]:
@@ -106,13 +112,16 @@ def record(connection: Connection, batch: Batch, outcomes: Iterable[Outcome]) ->
 
     # `retry_at` is the database's time, as text that COPY can read, plus the seconds of each row.
     now = float(connection.execute(text("SELECT extract(epoch FROM now())")).scalar_one())
-    copy_in(
-        connection,
-        "outcome",
-        "job_id, row_no, attempt_no, final, ok, tries, status, code, message, body, "
-        "input_tokens, cached_tokens, output_tokens, retry_at",
-        lines(),
-    )
+    try:
+        copy_in(
+            connection,
+            "outcome",
+            "job_id, row_no, attempt_no, final, ok, tries, status, code, message, body, "
+            "input_tokens, cached_tokens, output_tokens, retry_at",
+            lines(),
+        )
+    except UniqueViolation:
+        raise LeaseLostError(f"batch {batch.id} was settled by another engine") from None
     counts.add(connection, batch.job_id, ok=n_ok, failed=n_failed, cancelled=n_cancelled)
     connection.execute(
         # A borrower that is locked is being planned or written at this moment; it looks again by itself.

@@ -3,16 +3,20 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psycopg
 import pytest
 from sqlalchemy import Connection, text
 
 import batchframe as bf
 from batchframe.engine.engine import Engine
+from batchframe.engine.settling import Settling
+from batchframe.model import Batch
 from batchframe.providers.base import RemoteBatch
 from batchframe.providers.openai import OpenAIProvider
 from batchframe.simulator import Simulator
@@ -31,7 +35,7 @@ def dropped() -> Iterator[threading.Event]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if "another engine holds it now; this one drops it" in record.getMessage():
+            if record.getMessage().endswith(("this one drops it", "was settled by another engine")):
                 said.set()
 
     handler = Handler()
@@ -192,3 +196,59 @@ def test_an_engine_that_takes_over_its_own_batch_works_on_it_once(
     assert task.cancelled()
     assert set(job.wait(30, progress=False)["response__status"]) == {"ok"}
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_an_engine_that_settles_a_settled_batch_drops_it(
+    connect: Callable[..., bf.Session],
+    simulator: Simulator,
+    twenty: pd.DataFrame,
+    dropped: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two engines may have the same results in hand; the one that comes second must not take it for a fault."""
+    connect(lease_seconds=3600)
+    original = Settling.results
+    others: list[str] = []
+
+    def settled_by_another(self: Settling, batch: Batch, files: Sequence[Path], **how: bool) -> None:
+        if not others:
+            others.append("settled")
+            settled_by_another(self, batch, files, **how)
+        original(self, batch, files, **how)
+
+    monkeypatch.setattr(Settling, "results", settled_by_another)
+    assert set(twenty.llm.batch("{text}", model="m").wait(30, progress=False)["response__status"]) == {"ok"}
+    assert dropped.wait(10)
+    assert "unexpected" not in caplog.text
+    assert paid_once(simulator, 20)
+
+
+def test_a_batch_nobody_will_adopt_is_cancelled_though_the_database_is_away_for_a_moment(
+    connect: Callable[..., bf.Session], simulator: Simulator, twenty: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One failed look used to be enough to leave it running, and paid."""
+    session = connect(lease_seconds=3600)
+    create, look = OpenAIProvider.create, batches.current_mark
+    failures: list[str] = []
+    first = asyncio.Event()
+
+    async def given_up(self: OpenAIProvider, input_file_id: str, endpoint: str, mark: str) -> RemoteBatch:
+        if not first.is_set():
+            first.set()
+            execute(session, STEAL)
+            execute(session, "UPDATE batch SET uid = gen_random_uuid(), state = 'planned', input_file_id = NULL")
+            simulator.settings.duration = 3600
+        return await create(self, input_file_id, endpoint, mark)
+
+    def away(*arguments: Any) -> Any:
+        if len(failures) < 2:
+            failures.append("away")
+            raise psycopg.OperationalError("the connection is lost")
+        return look(*arguments)
+
+    monkeypatch.setattr(OpenAIProvider, "create", given_up)
+    monkeypatch.setattr(batches, "current_mark", away)
+    twenty.llm.batch("{text}", model="m")
+    simulator.wait_for(lambda seen: seen.ledger.calls["batches.cancel"] == 1)
+    assert len(failures) == 2
