@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import importlib
 import logging
+import mimetypes
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -19,15 +21,22 @@ from pathlib import Path
 from typing import Any
 
 import anyio._backends._asyncio  # noqa: F401 - these are loaded on first use: once in the fork server, not in every child
-import genai_prices  # noqa: F401
+import genai_prices.data  # noqa: F401
 import h11  # noqa: F401
 import httpcore2  # noqa: F401
+import openai.lib._files
+import openai.pagination
+import openai.resources.batches
+import openai.resources.files  # noqa: F401
 
 import batchframe.core.schema
 import batchframe.providers.openai
 from batchframe.config import Settings, load_settings
 from batchframe.engine.engine import Engine
 from tests.faults.failpoints import Armed, Failpoints, FaultyDatabase, FaultyProvider
+
+mimetypes.init()
+gc.freeze()  # what is shared with the fork server stays shared: a collection would touch, and so copy, all of it
 
 STUCK_SECONDS = 40.0
 """When an engine writes down what its threads are at: long before anybody stops waiting for it."""
