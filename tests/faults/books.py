@@ -126,5 +126,8 @@ class World(Protocol):
     def books(self) -> Books:
         """What is stored."""
 
+    def call_again_blindly(self) -> None:
+        """What the states forbid: a create call without an answer is made once more."""
+
     def close(self) -> None:
         """Let go of everything."""

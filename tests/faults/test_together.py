@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -89,6 +89,15 @@ def slow(connect: Callable[..., bf.Session], simulator: Simulator) -> bf.JobHand
     return pd.DataFrame({"text": [f"row number {n}" for n in range(60)]}).llm.batch("{text}", model="m")
 
 
+@pytest.fixture
+def _heard() -> Iterator[None]:
+    """Interrupts are heard, also in a process that a script has put into the background, where a shell mutes them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heard")
 def test_an_interrupt_at_any_moment_of_waiting_ends_the_waiting_alone(
     slow: bf.JobHandle, database: Database, simulator: Simulator
 ) -> None:
