@@ -8,8 +8,9 @@ import pandas as pd
 
 from batchframe.core.spec import Prompt
 from batchframe.frame import session
+from batchframe.frame.call import Missing, Schema, check_call
 from batchframe.frame.job import JobHandle
-from batchframe.frame.submit import Missing, Schema, submit
+from batchframe.frame.submit import submit
 from batchframe.frame.terms import AtDeadline, Deadline, Money
 
 
@@ -81,9 +82,9 @@ class FrameAccessor:
             DatabaseError: Postgres cannot be reached.
             ProviderError: the provider cannot be reached, or refuses the key.
         """
-        return submit(
-            session.current(),
-            self._frame,
+        here = session.current()
+        call = check_call(
+            here.provider_id,
             template,
             model=model,
             into=into,
@@ -101,6 +102,7 @@ class FrameAccessor:
             at_deadline=at_deadline,
             params=params,
         )
+        return submit(here, self._frame, call)
 
 
 class SeriesAccessor(FrameAccessor):

@@ -17,7 +17,7 @@ from batchframe.core.identity import job_digest, request_hasher
 from batchframe.core.packing import line_overhead
 from batchframe.core.spec import JobSpec
 from batchframe.core.tokens import estimate
-from batchframe.errors import InputError, RequestTooLargeError, TemplateError
+from batchframe.errors import RequestTooLargeError, TemplateError
 from batchframe.frame.texts import texts
 from batchframe.model import Request, Route
 
@@ -152,11 +152,3 @@ def _check_sizes(rendered: list[bytes], kept: list[bool], table: pd.DataFrame, l
 def _label(table: pd.DataFrame, position: int) -> object:
     """A row's label as Python writes it, not as numpy does."""
     return table.index[position : position + 1].tolist()[0]
-
-
-def check_samples(samples: int) -> None:
-    """Raises:
-    InputError: not a whole number from 1 to 100.
-    """
-    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= 100:
-        raise InputError(f"samples={samples!r}: pass a whole number from 1 to 100.")

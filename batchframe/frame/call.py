@@ -1,0 +1,106 @@
+"""A call: the arguments of `df.llm.batch`, checked and in the words of the store, before a frame is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pydantic
+
+from batchframe.core.schema import answer_schema
+from batchframe.core.spec import JobSpec, Prompt
+from batchframe.errors import InputError
+from batchframe.frame import parameters
+from batchframe.frame.terms import AtDeadline, Deadline, Money, check_terms
+from batchframe.model import Route
+from batchframe.store.jobs import Terms
+
+Schema = type[pydantic.BaseModel] | Mapping[str, Any]
+Missing = Literal["skip", "raise", "render"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a job is to be.
+
+    Attributes:
+        name: the name it is to have, or None.
+        overwrite: whether result columns may take the place of others.
+    """
+
+    spec: JobSpec
+    route: Route
+    terms: Terms
+    name: str | None
+    overwrite: bool
+
+
+def check_call(
+    provider: str,
+    prompt: Prompt,
+    *,
+    model: str,
+    into: str,
+    system: str | None,
+    schema: Schema | None,
+    endpoint: str,
+    name: str | None,
+    missing: Missing,
+    reuse: bool,
+    samples: int,
+    overwrite: bool,
+    budget_usd: Money | None,
+    price: tuple[Money, Money] | None,
+    deadline: Deadline | None,
+    at_deadline: AtDeadline,
+    params: Mapping[str, Any],
+) -> Call:
+    """Check the arguments of a call; `df.llm.batch` says what they are.
+
+    Args:
+        provider: the id of the provider it goes to.
+
+    Raises:
+        InputError: one of them cannot be used; its subclasses say how.
+    """
+    for argument, value in {"model": model, "into": into}.items():
+        if not isinstance(value, str) or not value or not value.isprintable():
+            raise InputError(f"{argument}={value!r}: pass a text of printable characters that is not empty.")
+    if not isinstance(prompt, str) and not (
+        isinstance(prompt, list) and prompt and all(isinstance(message, Mapping) for message in prompt)
+    ):
+        raise InputError("The template is a text, or a list of messages such as {'role': 'user', 'content': '…'}.")
+    if name is not None and not _is_name(name):
+        raise InputError(f"name={name!r}: pass 1 to 200 printable characters; not a number, which would be an id.")
+    if missing not in ("skip", "raise", "render"):
+        raise InputError(f"missing={missing!r}: choose 'skip', 'raise' or 'render'.")
+    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= 100:
+        raise InputError(f"samples={samples!r}: pass a whole number from 1 to 100.")
+    path = parameters.endpoint_path(endpoint)
+    strict = answer_schema(schema) if schema is not None else None
+    spec = JobSpec(
+        prompt=prompt,
+        into=into,
+        system=system,
+        schema=strict.schema if strict else None,
+        schema_name=strict.name if strict else None,
+        params=parameters.body_parameters(path, params, has_schema=schema is not None),
+        missing=missing,
+        samples=samples,
+        reuse=reuse,
+    )
+    terms = check_terms(
+        model=model,
+        endpoint=path,
+        params=spec.params,
+        budget_usd=budget_usd,
+        price=price,
+        deadline=deadline,
+        at_deadline=at_deadline,
+    )
+    return Call(spec, Route(provider, path, model), terms, name, overwrite)
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and not name.isdecimal()
