@@ -44,7 +44,10 @@ def server_url() -> Iterator[str]:
         try:
             # No test pulls the plug of the machine, and what a killed Postgres wrote is in the system's cache.
             _execute(url, "ALTER SYSTEM SET fsync = off")
-            _execute(url, "SELECT pg_reload_conf()")
+            # Two dozen engines at once, each with a handful of connections, which no real server of one's own has.
+            _execute(url, "ALTER SYSTEM SET max_connections = 400")
+            embedded.stop(home)
+            url = embedded.start(home)
             _execute(url, "CREATE DATABASE template_bf")
             Database(_with_database(url, "template_bf")).close()
             yield url

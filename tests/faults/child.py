@@ -12,6 +12,7 @@ import importlib
 import logging
 import mimetypes
 import os
+import traceback
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -92,7 +93,11 @@ def run(site: Site, armed: Armed | None, reports: Connection) -> None:
     site.home.mkdir(parents=True, exist_ok=True)
     with site.stacks(os.getpid()).open("a") as stacks:
         faulthandler.dump_traceback_later(STUCK_SECONDS, file=stacks)
-        _run(site, armed, reports)
+        try:
+            _run(site, armed, reports)
+        except Exception:
+            traceback.print_exc(file=stacks)
+            raise
         faulthandler.cancel_dump_traceback_later()
 
 

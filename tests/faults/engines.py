@@ -113,6 +113,13 @@ class EngineProcess:
             raise TimeoutError(f"an engine did not end within {seconds} s. It was at:\n{stacks}")
         return Ended(self._process.exitcode, self._hit, report)
 
+    def wait_well(self) -> Ended:
+        """Wait for the end of an engine that nothing was done to."""
+        ended = self.wait()
+        said = self._site.stacks(self.pid)
+        assert ended.status == 0, f"a healthy engine ended with status {ended.status}:\n{said.read_text()}"
+        return ended
+
     def __enter__(self) -> Self:
         return self
 
@@ -128,6 +135,4 @@ class EngineProcess:
 def finish(site: Site) -> Ended:
     """Let one healthy engine work until no job is open."""
     with EngineProcess(site) as engine:
-        ended = engine.wait()
-    assert ended.status == 0, f"a healthy engine ended with status {ended.status}"
-    return ended
+        return engine.wait_well()

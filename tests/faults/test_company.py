@@ -58,7 +58,8 @@ def played(worlds: Worlds, request: pytest.FixtureRequest) -> Iterator[dict[Comp
             world.wait_for(lambda: world.simulator.ledger.calls["files.create"] or not first.is_alive())
             others = [stack.enter_context(EngineProcess(world.site)) for _ in range(case.engines - 1)]
             ended = first.wait()
-            assert all(other.wait().status == 0 for other in others)
+            for other in others:
+                other.wait_well()
             finish(world.site)
             judge(world.database, world.simulator)
             assert ended.hit, "the engine never came to its failpoint"

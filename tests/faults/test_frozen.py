@@ -77,7 +77,7 @@ def played(worlds: Worlds, request: pytest.FixtureRequest) -> Iterator[dict[Froz
                 frozen.wait_until_hit()
                 finish(world.site)
                 frozen.thaw()
-                assert frozen.wait().status == 0
+                frozen.wait_well()
             judge(world.database, world.simulator)
 
     with under_way(request, Frozen, play) as cases:
@@ -144,5 +144,5 @@ def test_a_transaction_frozen_halfway_does_not_hold_up_the_others(worlds: Worlds
             with world.database.transaction() as connection:
                 assert connection.execute(text("SELECT closed_at IS NOT NULL FROM job")).scalar()
             frozen.thaw()
-            assert frozen.wait().status == 0
+            frozen.wait_well()
         judge(world.database, world.simulator)

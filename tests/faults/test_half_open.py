@@ -53,7 +53,7 @@ def test_a_provider_that_falls_silent_in_a_call_is_given_up_and_asked_again(worl
                 assert door.frozen.wait(60)
                 world.wait_for(lambda: world.troubles() or "unsure" in world.states())
                 door.thaw()
-                assert engine.wait().status == 0
+                engine.wait_well()
         assert world.simulator.ledger.calls["batches.create"] == 1
         judge(world.database, world.simulator)
 
@@ -69,7 +69,7 @@ def test_an_engine_whose_database_froze_is_replaced_and_its_late_writes_are_refu
         world.simulator.settings.duration = 0
         finish(world.site)
         door.thaw()
-        assert frozen.wait().status == 0
+        frozen.wait_well()
     judge(world.database, world.simulator)
 
 
@@ -85,5 +85,5 @@ def test_an_engine_whose_every_thread_hangs_on_the_database_recovers(worlds: Wor
             world.wait_for(lambda: engine.threads() >= 7)  # the event loop's own, and a pool of six
             world.simulator.settings.duration = 0
             getattr(door, end)()
-            assert engine.wait().status == 0
+            engine.wait_well()
         judge(world.database, world.simulator)

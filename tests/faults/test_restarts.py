@@ -129,5 +129,5 @@ def test_an_engine_waits_for_a_server_that_stays_away(
         restarted.simulator.settings.duration = 0
         time.sleep(2 * SETTINGS["lease_seconds"])  # what matters is the time
         embedded.start(home)
-        assert engine.wait().status == 0
+        engine.wait_well()
     judge(restarted.database, restarted.simulator)
