@@ -108,8 +108,8 @@ def test_an_interrupt_at_any_moment_of_waiting_ends_the_waiting_alone(
     interrupted = 0
     while slow.status == "running":
         stopper = threading.Timer(moments.uniform(0.0, 0.15), press)
-        stopper.start()
         try:
+            stopper.start()  # it may strike at once
             slow.wait(progress=False)
             stopper.join()  # done before it struck: it strikes here
         except KeyboardInterrupt:
