@@ -21,8 +21,10 @@ from batchframe.errors import (
     SchemaError,
     TemplateError,
 )
+from batchframe.frame.accessor import batch
 from batchframe.frame.accessor import register as _register
 from batchframe.frame.budgets import budgets, set_budget
+from batchframe.frame.dataset import Dataset, read_parquet
 from batchframe.frame.job import JobHandle
 from batchframe.frame.progress import Progress
 from batchframe.frame.registry import job, jobs
@@ -36,6 +38,7 @@ __all__ = [
     "ColumnExistsError",
     "ConfigurationError",
     "DatabaseError",
+    "Dataset",
     "InputError",
     "JobEndedError",
     "JobHandle",
@@ -50,10 +53,12 @@ __all__ = [
     "SchemaError",
     "Session",
     "TemplateError",
+    "batch",
     "budgets",
     "connect",
     "job",
     "jobs",
+    "read_parquet",
     "set_budget",
 ]
 

@@ -8,7 +8,7 @@ the real loop fast.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     lease_seconds: Seconds = Field(60.0, description="How long a silent engine keeps its batches.")
     batch_max_requests: int = Field(50_000, gt=0, le=50_000, description="OpenAI's limit: facts §2.1.")
     batch_max_bytes: int = Field(200_000_000, gt=0, le=209_715_200, description="Encoded bytes of one file.")
+    worker: Literal["thread", "process"] = Field(
+        "thread", description="Where the engine of a notebook runs: in it, or in a process that outlives it."
+    )
     row_attempts: int = Field(5, gt=0, le=100, description="Tries of a row before its failure is final.")
 
     openai_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("OPENAI_API_KEY"))
@@ -59,6 +62,17 @@ class Settings(BaseSettings):
         """The provider's address for people: without a user or password in it."""
         parts = urlsplit(self.openai_base_url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+    def as_environment(self) -> dict[str, str]:
+        """What another process must have in its environment to load the same settings; the secrets are in it."""
+        known = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if value is not None:
+                alias = field.validation_alias
+                variable = alias.choices[0] if isinstance(alias, AliasChoices) else f"BATCHFRAME_{name.upper()}"
+                known[str(variable)] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        return known
 
     @pydantic.field_validator("database_url", "openai_api_key")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from batchframe.engine.engine import Engine
 from batchframe.errors import BatchframeError
 from batchframe.frame.session import Session
 from batchframe.operations import logs
+from batchframe.store import batches
+from batchframe.store.alone import Alone
 
 if TYPE_CHECKING:
     from batchframe.operations.metrics import Metrics
@@ -28,6 +30,7 @@ _SWEEP_SECONDS = 3_600.0
 
 @click.command()
 @click.option("--until-idle", is_flag=True, help="Stop when no job is open, instead of waiting for new ones.")
+@click.option("--alone", is_flag=True, help="Stop at once if another worker that was started so is at work already.")
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
@@ -39,7 +42,12 @@ _SWEEP_SECONDS = 3_600.0
 @click.option("--metrics-port", type=int, help="Serve Prometheus metrics at /metrics on this port; 0 takes a free one.")
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="The address the metrics are served on.")
 def worker(
-    until_idle: bool, concurrency: int, log_format: logs.Format, metrics_port: int | None, metrics_host: str
+    until_idle: bool,
+    alone: bool,
+    concurrency: int,
+    log_format: logs.Format,
+    metrics_port: int | None,
+    metrics_host: str,
 ) -> None:
     """Work on the jobs in the database until stopped (Ctrl-C or SIGTERM); others may work beside it."""
     _forbid_core_dumps()
@@ -58,11 +66,28 @@ def worker(
                 raise click.ClickException(f"--metrics-port {metrics_port}: {error.strerror}.") from None
             say(f"Metrics at http://{metrics_host}:{port}/metrics")
         try:
-            asyncio.run(_work(session, until_idle, concurrency, metrics, say))
+            for _ in _turns(session) if alone else (None,):
+                asyncio.run(_work(session, until_idle, concurrency, metrics, say))
         finally:
             if metrics is not None:
                 server.shutdown()
                 server.server_close()
+
+
+def _turns(session: Session) -> Iterator[None]:
+    """Once, if no other is at work, and again for a job that came after this one had looked for the last time.
+
+    Whoever makes a job and finds the lock taken starts no worker; so it is looked for jobs once more without it.
+    """
+    lock = Alone(session.database)
+    while lock.take():
+        try:
+            yield
+        finally:
+            lock.give_back()
+        with session.database.transaction() as connection:
+            if batches.next_due(connection, [session.provider_id]) is None:
+                return
 
 
 async def _work(

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, Generic
 
 import pandas as pd
 
 from batchframe.core.spec import Prompt
-from batchframe.frame import session
-from batchframe.frame.call import Missing, Schema, check_call
+from batchframe.frame import other_frames, session
+from batchframe.frame.call import Call, Missing, Schema, check_call
+from batchframe.frame.dataset import Dataset, in_pandas
 from batchframe.frame.job import JobHandle
-from batchframe.frame.submit import submit
+from batchframe.frame.session import Session
+from batchframe.frame.sources import Filled
+from batchframe.frame.submit import submit, submit_as
+from batchframe.frame.submit_dataset import submit_dataset
 from batchframe.frame.terms import AtDeadline, Deadline, Money
 
 
-class FrameAccessor:
-    """What a DataFrame can ask a model."""
+class Accessor(ABC, Generic[Filled]):
+    """What rows can ask a model."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self._frame: pd.DataFrame | pd.Series[Any] = frame
+    @abstractmethod
+    def _submit(self, here: Session, call: Call) -> JobHandle[Filled]:
+        """Make the call a job."""
 
     def batch(
         self,
@@ -39,7 +45,7 @@ class FrameAccessor:
         deadline: Deadline | None = None,
         at_deadline: AtDeadline = "realtime",
         **params: Any,
-    ) -> JobHandle:
+    ) -> JobHandle[Filled]:
         """Ask the model about every row, at the price of the provider's Batch API.
 
         The rows are stored as requests, equal ones once; the engine sends them in the background, and goes on after a
@@ -102,17 +108,67 @@ class FrameAccessor:
             at_deadline=at_deadline,
             params=params,
         )
+        return self._submit(here, call)
+
+
+class FrameAccessor(Accessor[pd.DataFrame]):
+    """What a DataFrame can ask a model, or a Series, whose value is `{value}` in the template."""
+
+    def __init__(self, frame: pd.DataFrame | pd.Series[Any]) -> None:
+        self._frame = frame
+
+    def _submit(self, here: Session, call: Call) -> JobHandle[pd.DataFrame]:
         return submit(here, self._frame, call)
 
 
-class SeriesAccessor(FrameAccessor):
-    """What a Series can ask a model: `{value}` in the template is the value."""
+class DatasetAccessor(Accessor[None]):
+    """What a data set can ask a model."""
 
-    def __init__(self, series: pd.Series[Any]) -> None:
-        self._frame = series
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    def _submit(self, here: Session, call: Call) -> JobHandle[None]:
+        return submit_dataset(here, self._dataset, call)
+
+
+class ArrowAccessor(Accessor[Any]):
+    """What a frame of another library can ask a model; it is handed back as the same kind of frame."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = other_frames.opened(frame)
+
+    def _submit(self, here: Session, call: Call) -> JobHandle[Any]:
+        table = self._frame.to_arrow()
+        return submit_as(
+            here,
+            in_pandas(table, 0),
+            call,
+            lambda numbers, skipped: other_frames.OtherSource(self._frame, table, numbers, skipped),
+        )
+
+
+def batch(frame: Any, template: Prompt, **call: Any) -> JobHandle[Any]:
+    """`df.llm.batch(template, …)` for any frame: pandas, polars, pyarrow, and whatever exports Arrow data.
+
+    Args:
+        frame: for what narwhals knows as an eager frame the handle gives the same kind of frame back; anything else
+            with `__arrow_c_stream__` comes back as a pyarrow Table.
+        call: as `df.llm.batch`.
+
+    Raises:
+        InputError: it is no frame, or a lazy one. Nothing was stored or sent.
+    """
+    accessor: Accessor[Any]
+    if isinstance(frame, Dataset):
+        accessor = DatasetAccessor(frame)
+    elif isinstance(frame, pd.DataFrame | pd.Series):
+        accessor = FrameAccessor(frame)
+    else:
+        accessor = ArrowAccessor(frame)
+    return accessor.batch(template, **call)
 
 
 def register() -> None:
     """Make `df.llm` and `s.llm` known to pandas."""
     pd.api.extensions.register_dataframe_accessor("llm")(FrameAccessor)
-    pd.api.extensions.register_series_accessor("llm")(SeriesAccessor)
+    pd.api.extensions.register_series_accessor("llm")(FrameAccessor)

@@ -88,27 +88,29 @@ def read_answers(settled: Iterable[Settled], n_requests: int, spec: JobSpec, end
     return Answers(columns, pa.array(status, pa.string()), pa.array(errors, pa.string()))
 
 
-def fill(
-    frame: pd.DataFrame,
-    answers: Answers,
-    numbers: npt.NDArray[np.int32],
-    skipped: Sequence[str | None],
-    spec: JobSpec,
-) -> pd.DataFrame:
-    """The frame with the result columns; index, order and the other columns are as they were.
+def result_columns(
+    answers: Answers, numbers: npt.NDArray[np.int32], skipped: Sequence[str | None], spec: JobSpec
+) -> dict[str, pa.Array[Any]]:
+    """The result columns of some rows, in order.
 
     Args:
-        numbers: the request of each row and sample, shape (n_rows, n_samples), -1 where there is none.
+        numbers: of each row and sample its place in `answers`, shape (n_rows, n_samples), -1 where there is none.
         skipped: of each row the missing column it was skipped for, or None.
     """
-    filled = frame.copy(deep=False)
+    columns: dict[str, pa.Array[Any]] = {}
     for base, sample in zip(_bases(spec), numbers.T, strict=True):
         at = pa.array(sample, mask=sample < 0)
-        columns = {_column(base, field): values.take(at) for field, values in answers.columns.items()}
+        columns |= {_column(base, field): values.take(at) for field, values in answers.columns.items()}
         columns[f"{base}__status"] = _where_absent(answers.status.take(at), skipped, status=True)
         columns[f"{base}__error"] = _where_absent(answers.error.take(at), skipped, status=False)
-        for name, series in _to_pandas(columns).items():
-            filled[name] = series.array
+    return columns
+
+
+def fill(frame: pd.DataFrame, results: dict[str, pa.Array[Any]]) -> pd.DataFrame:
+    """The frame with the result columns; index, order and the other columns are as they were."""
+    filled = frame.copy(deep=False)
+    for name, series in _to_pandas(results).items():
+        filled[name] = series.array
     return filled
 
 
@@ -139,11 +141,11 @@ def _where_absent(values: pa.Array[Any], skipped: Sequence[str | None], *, statu
 
 
 def _vectors(vectors: dict[int, npt.NDArray[np.float32]], n_requests: int) -> pa.Array[Any]:
-    """Vectors as a fixed-size list column; a list column should they differ in length."""
+    """Vectors as a fixed-size list column; a list column should they differ in length, or none be there yet."""
     lengths = {len(vector) for vector in vectors.values()}
-    if len(lengths) > 1:
+    if len(lengths) != 1:
         return pa.array([vectors.get(at) for at in range(n_requests)], pa.list_(pa.float32()))
-    width = lengths.pop() if lengths else 0
+    width = lengths.pop()
     values = np.zeros((n_requests, width), dtype=np.float32)
     missing = np.ones(n_requests, dtype=bool)
     for at, vector in vectors.items():

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import html
+import os
 import time
 import warnings
-from collections.abc import Generator, Sequence
-from contextlib import closing
-from typing import Any, Literal
+from collections.abc import Generator
+from typing import Any, Generic, Literal, overload
 
+import msgspec
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from batchframe.core.pricing import rates
 from batchframe.core.spec import JobSpec
 from batchframe.errors import InputError, JobEndedError, JobPausedError, ParameterError
-from batchframe.frame import columns, snapshot
+from batchframe.frame import columns, parquet
+from batchframe.frame.dataset import Dataset, in_pandas
+from batchframe.frame.other_frames import OtherSource, opened
 from batchframe.frame.progress import Bar, Progress, read
 from batchframe.frame.requests import as_frame, ask
+from batchframe.frame.results import Results
 from batchframe.frame.session import Session
+from batchframe.frame.sources import DatasetSource, Filled, FrameSource, KeptSource, Source
 from batchframe.frame.terms import Money, check_budget
 from batchframe.frame.usage import JobUsage, read_batches
 from batchframe.model import Job
@@ -30,26 +34,20 @@ _LOOK_SECONDS = 1.0
 """How often a waiting handle looks for what other processes did; its own engine rings."""
 
 
-class JobHandle:
-    """A job, wherever it runs. `wait` for it, `fill` a frame from it, or come back with `bf.job(id or name)`."""
+class JobHandle(Generic[Filled]):
+    """A job, wherever it runs. `wait` for it, `fill` a frame from it, or come back with `bf.job(id or name)`.
 
-    def __init__(
-        self,
-        session: Session,
-        job: Job,
-        frame: pd.DataFrame | None = None,
-        numbers: npt.NDArray[np.int32] | None = None,
-        skipped: Sequence[str | None] | None = None,
-    ) -> None:
+    What waiting gives is a frame of the kind the job was made of; of a data set it gives nothing, `to_parquet` does.
+    """
+
+    def __init__(self, session: Session, job: Job, source: Source[Filled] | None = None) -> None:
         """Args:
-        frame, numbers, skipped: the caller's frame and what each of its rows asks; without them the handle works on
-            the frame the job keeps.
+        source: the rows of the caller; without them the handle works on those the job keeps.
         """
         self._session = session
         self._job = job
         self._spec = JobSpec.from_json(job.spec)
-        # A shallow copy: with copy-on-write it keeps the values as they are now.
-        self._own = None if frame is None else (frame.copy(deep=False), numbers, skipped)
+        self._source = source
 
     @property
     def id(self) -> int:
@@ -72,8 +70,8 @@ class JobHandle:
             self._job = jobs.find(connection, self._job.id) or self._job
             return read(connection, self._job)
 
-    def wait(self, timeout: float | None = None, *, progress: bool = True) -> pd.DataFrame:
-        """Wait until every request is settled, then return the frame with the result columns.
+    def wait(self, timeout: float | None = None, *, progress: bool = True) -> Filled:
+        """Wait until every request is settled, then return the frame with the result columns; of a data set, None.
 
         An interrupt (Ctrl-C, the stop button) ends the waiting, never the job.
 
@@ -103,10 +101,10 @@ class JobHandle:
         self._raise_if_stuck(now)
         return self._filled()
 
-    def __await__(self) -> Generator[Any, None, pd.DataFrame]:
+    def __await__(self) -> Generator[Any, None, Filled]:
         return self._wait_async().__await__()
 
-    async def _wait_async(self) -> pd.DataFrame:
+    async def _wait_async(self) -> Filled:
         seen, now = -1, await asyncio.to_thread(self.progress)
         self._warn_if_not_ours(now)
         with Bar(self._title(), now, shown=self._job.n_requests > 0) as bar:
@@ -119,38 +117,75 @@ class JobHandle:
         self._raise_if_stuck(now)
         return await asyncio.to_thread(self._filled)
 
-    def fill(self, frame: pd.DataFrame | pd.Series[Any], *, overwrite: bool = False) -> pd.DataFrame:
+    @overload
+    def fill(
+        self, frame: pd.DataFrame | pd.Series[Any], *, overwrite: bool = False, prefix: str = ""
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def fill(self, frame: Any, *, overwrite: bool = False, prefix: str = "") -> Any: ...
+
+    def fill(self, frame: Any, *, overwrite: bool = False, prefix: str = "") -> Any:
         """A copy of a frame with the result columns as far as they are there; call it as often as you like.
 
         Rows are joined by what they ask, so a frame that was sorted, filtered, extended or read again is right. Rows
         that are not in the job get NA, and a warning counts them.
 
         Args:
+            frame: of pandas, or any that `bf.batch` takes, which comes back as the same kind of frame.
             overwrite: write over a column of the same name that is not from an earlier fill.
+            prefix: put before the name of every result column, as to compare jobs in one frame.
 
         Raises:
             TemplateError: the frame lacks a column the template names.
             ColumnExistsError: a result column is there already and not from an earlier fill.
         """
-        table = as_frame(frame)
+        if not isinstance(prefix, str) or not (prefix + "_").isprintable():
+            raise InputError(f"prefix={prefix!r}: pass a text of printable characters.")
+        results = self._results(prefix)
+        other = None if isinstance(frame, pd.DataFrame | pd.Series) else opened(frame)
+        arrow = None if other is None else other.to_arrow()
+        mine: pd.DataFrame | pd.Series[Any] = frame if arrow is None else in_pandas(arrow, 0)
+        table = as_frame(mine)
         if not overwrite:
-            columns.check_free(table.columns, self._spec, self._job.route.endpoint)
-        asked = ask(frame, self._spec, self._job.route, self._session.settings.batch_max_bytes)
-        with self._session.database.transaction() as connection:
-            numbers = asked.numbers(jobs.request_numbers(connection, self._job.id))
+            columns.check_free(table.columns, results.spec, self._job.route.endpoint)
+        asked = ask(mine, self._spec, self._job.route, self._session.settings.batch_max_bytes)
+        numbers = results.numbers(asked)
         absent = (numbers[:, 0] < 0) & np.array([column is None for column in asked.skipped], dtype=bool)
         if n_absent := int(absent.sum()):
             warnings.warn(
                 f"{n_absent:,} of {len(table):,} rows ask something {self._title()} did not; they stay NA.",
                 stacklevel=2,
             )
-        return self._join(table, numbers, asked.skipped)
+        if other is None or arrow is None:
+            return FrameSource(table, numbers, asked.skipped).filled(results)
+        return OtherSource(other, arrow, numbers, asked.skipped).filled(results)
 
     def frame(self) -> pd.DataFrame:
         """The columns the template used, as they were, with the result columns: no need for your own frame."""
-        with self._session.database.transaction() as connection:
-            kept = snapshot.unpack(jobs.frame_parts(connection, self._job.id))
-        return self._join(kept.frame, kept.row_nos, kept.skipped)
+        return self._kept().filled(self._results())
+
+    def to_parquet(self, path: str | os.PathLike[str], rows: Dataset | None = None) -> int:
+        """Write the rows with the result columns, as far as they are there, to a Parquet file, a chunk at a time.
+
+        They are those the job was made of, with all their columns; in a handle that came from `bf.job`, the columns
+        the template used. An earlier file of that name is replaced once the new one is complete.
+
+        Args:
+            rows: a data set to write instead, joined by what its rows ask, as in `fill`.
+
+        Returns:
+            The number of rows written.
+
+        Raises:
+            InputError: there is no such folder, or the rows cannot be written as Parquet.
+            TemplateError: the data set lacks a column the template names.
+        """
+        source: Source[Any] = self._source or self._kept()
+        if rows is not None:
+            source = DatasetSource(rows, self._spec, self._job.route, self._session.settings.batch_max_bytes)
+        results = self._results()
+        return parquet.write(path, source.chunks(results), results)
 
     def errors(self) -> pd.DataFrame:
         """Why requests failed.
@@ -171,7 +206,7 @@ class JobHandle:
             }
         )
 
-    def retry(self, only: Literal["retryable"] | None = None) -> JobHandle:
+    def retry(self, only: Literal["retryable"] | None = None) -> JobHandle[Filled]:
         """Ask failed and cancelled requests again; what was answered stays.
 
         Args:
@@ -188,7 +223,7 @@ class JobHandle:
             self._ensure_engine(wake=True)
         return self
 
-    def cancel(self) -> JobHandle:
+    def cancel(self) -> JobHandle[Filled]:
         """Stop the job, at the provider too. Answers made until then are kept, and paid for.
 
         The provider may take minutes to stop a batch; `job.usage()` then says what was saved.
@@ -199,7 +234,7 @@ class JobHandle:
             self._ensure_engine(wake=True)
         return self
 
-    def resume(self, budget_usd: Money | Literal["none"] | None = None) -> JobHandle:
+    def resume(self, budget_usd: Money | Literal["none"] | None = None) -> JobHandle[Filled]:
         """Go on with a job whose budget is used up.
 
         Args:
@@ -235,22 +270,18 @@ class JobHandle:
         with self._session.database.transaction() as connection:
             return read_batches(connection, self._job)
 
-    def _filled(self) -> pd.DataFrame:
-        if self._own is None:
-            return self.frame()
-        frame, numbers, skipped = self._own
-        assert numbers is not None
-        assert skipped is not None
-        return self._join(frame, numbers, skipped)
+    def _filled(self) -> Filled:
+        # Without rows of the caller's it is a handle on what the job keeps, which is a pandas frame.
+        source: Source[Any] = self._source or self._kept()
+        filled: Filled = source.filled(self._results())
+        return filled
 
-    def _join(self, frame: pd.DataFrame, numbers: npt.NDArray[np.int32], skipped: Sequence[str | None]) -> pd.DataFrame:
-        endpoint = self._job.route.endpoint
-        with (
-            self._session.database.transaction() as connection,
-            closing(outcomes.settled(connection, self._job.id)) as settled,
-        ):
-            answers = columns.read_answers(settled, self._job.n_requests, self._spec, endpoint)
-        return columns.fill(frame, answers, numbers, skipped, self._spec)
+    def _kept(self) -> KeptSource:
+        return KeptSource(self._session.database, self._job.id)
+
+    def _results(self, prefix: str = "") -> Results:
+        spec = msgspec.structs.replace(self._spec, into=prefix + self._spec.into) if prefix else self._spec
+        return Results(self._session.database, self._job, spec)
 
     def _ensure_engine(self, *, wake: bool = False) -> None:
         """Make sure somebody works on the job; one of another provider is left to whoever has that provider."""

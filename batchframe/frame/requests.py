@@ -42,8 +42,7 @@ class Asked:
 
     def digest(self, spec: JobSpec, route: Route, name: str | None) -> UUID:
         """The identity of the call."""
-        head = f"{route.provider}\n{route.endpoint}\n{route.model}\n{name or ''}\n".encode() + spec.to_json()
-        return job_digest(head, (hash_ for sample in self.hashes for hash_ in sample))
+        return job_digest(call_head(spec, route, name), (hash_ for sample in self.hashes for hash_ in sample))
 
     def requests(self) -> Iterator[Request]:
         """The distinct requests, numbered."""
@@ -60,6 +59,11 @@ class Asked:
             known = {hash_: row_no for row_no, hash_ in enumerate(self.bodies)}
         found = [[known.get(hash_, -1) if hash_ else -1 for hash_ in sample] for sample in self.hashes]
         return np.array(found, dtype=np.int32).T.reshape(len(self.skipped), len(self.hashes))
+
+
+def call_head(spec: JobSpec, route: Route, name: str | None) -> bytes:
+    """What, beside the requests of its rows, makes a call what it is."""
+    return f"{route.provider}\n{route.endpoint}\n{route.model}\n{name or ''}\n".encode() + spec.to_json()
 
 
 def ask(frame: pd.DataFrame | pd.Series[Any], spec: JobSpec, route: Route, max_bytes: int) -> Asked:

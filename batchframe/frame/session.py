@@ -7,6 +7,7 @@ from typing import Any
 
 from batchframe.config import Settings, load_settings, veiled
 from batchframe.engine.background import Background
+from batchframe.engine.detached import Detached
 from batchframe.errors import ConfigurationError, DatabaseError
 from batchframe.providers.base import Provider
 from batchframe.store import embedded, jobs
@@ -29,7 +30,8 @@ class Session:
         self.works = works
         url = settings.database_url
         self.database = Database(url.get_secret_value() if url else embedded.start(settings.home))
-        self.background = Background(self.database, self.providers, settings)
+        kind = Detached if settings.worker == "process" else Background
+        self.background = kind(self.database, self.providers, settings)
 
     @property
     def provider_id(self) -> str:

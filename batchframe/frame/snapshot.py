@@ -71,17 +71,68 @@ def pack(snapshot: Snapshot, rows_per_part: int = 100_000) -> Iterator[bytes]:
 
 
 def unpack(parts: Iterable[bytes]) -> Snapshot:
-    """Read what `pack` wrote.
+    """Read what `pack` wrote, once or several times in a row.
 
     Raises:
         DatabaseError: a part is missing.
     """
-    tables = [_read(part) for part in parts]
-    spec = json.loads(tables[0]["spec"][0].as_py()) if tables and "spec" in tables[0].column_names else {}
-    if len(tables) < 2 or sum(table.num_rows for table in tables[1:]) != spec.get("n_rows"):
-        raise DatabaseError("The stored frame of this job is incomplete. Give your own: job.fill(df).")
-    columns = _Columns(tables[0]["sides"][0].as_py(), pa.concat_tables(tables[1:]))
-    index = _restore_index(spec["index"], "index", columns)
+    found = [_restored(head, pa.concat_tables(tables), 0) for head, tables in _packed(parts)]
+    if not found:
+        raise DatabaseError(_INCOMPLETE)
+    if len(found) == 1:
+        return found[0]
+    return Snapshot(
+        pd.concat([one.frame for one in found]),
+        np.concatenate([one.row_nos for one in found]),
+        [column for one in found for column in one.skipped],
+    )
+
+
+def unpack_each(parts: Iterable[bytes]) -> Iterator[Snapshot]:
+    """As `unpack`, a part at a time, so that only one is in memory.
+
+    Raises:
+        DatabaseError: a part is missing; what came before is right.
+    """
+    for head, tables in _packed(parts):
+        start = 0
+        for table in tables:
+            yield _restored(head, table, start)
+            start += table.num_rows
+
+
+def _packed(parts: Iterable[bytes]) -> Iterator[tuple[_Head, Iterable[pa.Table]]]:
+    """The descriptions, each with the tables that follow it; these are to be read before the next description."""
+    tables = map(_read, parts)
+    following: pa.Table | None = next(tables, None)
+    while following is not None:
+        if "spec" not in following.column_names:
+            raise DatabaseError(_INCOMPLETE)
+        head = _Head(json.loads(following["spec"][0].as_py()), following["sides"][0].as_py())
+        left = head.spec["n_rows"]
+        following = None
+
+        def rows(left: int = left) -> Iterator[pa.Table]:
+            nonlocal following
+            for table in tables:
+                if "spec" in table.column_names:
+                    following = table
+                    break
+                left -= table.num_rows
+                yield table
+            if left:
+                raise DatabaseError(_INCOMPLETE)
+
+        mine = rows()
+        yield head, mine
+        for _ in mine:
+            pass
+
+
+def _restored(head: _Head, table: pa.Table, start: int) -> Snapshot:
+    """The rows of a table that come `start` rows after the first."""
+    spec, columns = head.spec, _Columns(head.sides, table)
+    index = _restore_index(spec["index"], "index", columns, start=start, n_rows=table.num_rows)
     series = {}
     for at, column in enumerate(spec["columns"]):
         array = _restore(column, f"column.{at}", columns)
@@ -94,10 +145,20 @@ def unpack(parts: Iterable[bytes]) -> Snapshot:
     return Snapshot(frame, row_nos, _restore(spec["skipped"], "skipped", columns).tolist())
 
 
+_INCOMPLETE = "The stored frame of this job is incomplete. Give your own: job.fill(df)."
+
 # A part is one value in the database, and Postgres takes 1 GB; this much, before compression, is easy on memory too.
 _PART_BYTES = 128 * 1024 * 1024
 
 _Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The description in the first part."""
+
+    spec: _Spec
+    sides: list[bytes]
 
 
 class _Columns(dict[str, Any]):
@@ -135,11 +196,13 @@ def _store_index(index: pd.Index[Any], name: str, columns: _Columns) -> _Spec:
     return {"as": "plain", "names": names, "values": _store(index.array, name, columns), "freq": _freq(index)}
 
 
-def _restore_index(spec: _Spec, name: str, columns: _Columns) -> Any:
+def _restore_index(spec: _Spec, name: str, columns: _Columns, *, start: int = 0, n_rows: int | None = None) -> Any:
+    """The index, or `n_rows` of it from `start` on when the columns hold just these."""
     names = [decode(label) for label in spec["names"]]
     if spec["as"] == "range":
-        start, stop, step = spec["range"]
-        return pd.RangeIndex(start, stop, step, name=names[0])
+        first, stop, step = spec["range"]
+        whole = pd.RangeIndex(first, stop, step, name=names[0])
+        return whole if n_rows is None else whole[start : start + n_rows]
     if spec["as"] == "multi":
         levels = [_restore_inline(level, columns) for level in spec["levels"]]
         codes = [columns[f"{name}.{at}"].to_numpy() for at in range(len(levels))]

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from batchframe.core.budget import dollars
@@ -21,8 +25,9 @@ from batchframe.errors import NameInUseError
 from batchframe.frame import columns, snapshot
 from batchframe.frame.call import Call
 from batchframe.frame.job import JobHandle
-from batchframe.frame.requests import Asked, as_frame, ask
+from batchframe.frame.requests import as_frame, ask
 from batchframe.frame.session import Session
+from batchframe.frame.sources import Filled, FrameSource, Source
 from batchframe.model import Job
 from batchframe.store import jobs
 from batchframe.store.jobs import Terms
@@ -36,28 +41,88 @@ def submit(session: Session, frame: pd.DataFrame | pd.Series[Any], call: Call) -
         ConfigurationError: there is no API key.
         DatabaseError, ProviderError: one of them cannot be reached.
     """
-    asked = ask(frame, call.spec, call.route, session.settings.batch_max_bytes)
-    digest = asked.digest(call.spec, call.route, call.name)
     table = as_frame(frame)
+    return submit_as(session, frame, call, lambda numbers, skipped: FrameSource(table, numbers, skipped))
+
+
+def submit_as(
+    session: Session,
+    frame: pd.DataFrame | pd.Series[Any],
+    call: Call,
+    source: Callable[[npt.NDArray[np.int32], list[str | None]], Source[Filled]],
+) -> JobHandle[Filled]:
+    """As `submit`, for a frame that stands for the caller's.
+
+    Args:
+        source: makes the source of the handle, from what each row asks and why it is skipped.
+    """
+    asked = ask(frame, call.spec, call.route, session.settings.batch_max_bytes)
+    table = as_frame(frame)
+    n_skipped = sum(column is not None for column in asked.skipped)
+    size = Size(len(table), n_skipped, asks=bool(asked.bodies))
+
+    def write(draft: jobs.Draft) -> None:
+        kept = snapshot.Snapshot(table[asked.columns], asked.numbers(), asked.skipped)
+        # Packing releases the interpreter's lock, so it runs beside the COPY of the requests.
+        with ThreadPoolExecutor(1) as pool:
+            packed = pool.submit(lambda: list(snapshot.pack(kept)))
+            draft.add_requests(asked.requests())
+            for part in packed.result():
+                draft.add_part(part)
+
+    job = known_or_new(session, call, asked.digest(call.spec, call.route, call.name), table.columns, size, write)
+    return JobHandle(session, job, source(asked.numbers(), asked.skipped))
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many rows a job is for, how many of them are skipped, and whether any asks something."""
+
+    n_rows: int
+    n_skipped: int
+    asks: bool
+
+
+def known_or_new(
+    session: Session,
+    call: Call,
+    digest: UUID,
+    labels: Iterable[object],
+    size: Size,
+    write: Callable[[jobs.Draft], None],
+) -> Job:
+    """The job this call is already, or a new one; an engine is at work on it.
+
+    Args:
+        labels: the columns the rows have.
+        write: writes requests and frame of a new job.
+
+    Raises:
+        InputError, ConfigurationError, DatabaseError, ProviderError: as `submit`.
+    """
     with session.database.transaction() as connection:
         known = jobs.find(connection, digest)
     if known is None:
         if not call.overwrite:
-            columns.check_free(table.columns, call.spec, call.route.endpoint)
-        _check_name(session, call, len(table))
-        if asked.bodies:
+            columns.check_free(labels, call.spec, call.route.endpoint)
+        _check_name(session, call, size.n_rows)
+        if size.asks:
             session.require_key()
             session.background.check_providers()
-        known = _store(session, table, asked, call)
+        known = _store(session, call, digest, size, write)
     else:
-        _give_budget(session, known, call.terms)
+        _compare_terms(session, known, call.terms)
     if not known.closed:
         session.background.start()
-    return JobHandle(session, known, table, asked.numbers(), asked.skipped)
+    return known
 
 
-def _give_budget(session: Session, job: Job, terms: Terms) -> None:
+def _compare_terms(session: Session, job: Job, terms: Terms) -> None:
     """The same call with a first or a larger budget is the same job; a smaller one is the handle's to say."""
+    if not job.closed and terms.price not in (None, job.price):
+        warnings.warn(f"Job {job.id} keeps the price it was given first.", stacklevel=5)
+    if not job.closed and terms.deadline is not None and job.deadline_at is None:
+        warnings.warn(f"Job {job.id} goes on without a deadline: it was given none when it was made.", stacklevel=5)
     budget = terms.budget_usd
     if job.closed or budget is None or budget == job.budget_usd:
         return
@@ -65,43 +130,36 @@ def _give_budget(session: Session, job: Job, terms: Terms) -> None:
         warnings.warn(
             f"Job {job.id} goes on with its budget of {dollars(job.budget_usd)}: "
             f"job.resume(budget_usd={budget}) makes it smaller.",
-            stacklevel=4,
+            stacklevel=5,
         )
         return
     with session.database.transaction() as connection:
         jobs.resume(connection, job.id, budget)
 
 
-def _store(session: Session, table: pd.DataFrame, asked: Asked, call: Call) -> Job:
-    kept = snapshot.Snapshot(table[asked.columns], asked.numbers(), asked.skipped)
-    digest = asked.digest(call.spec, call.route, call.name)
-    # Packing releases the interpreter's lock, so it runs beside the COPY of the requests.
-    with ThreadPoolExecutor(1) as pool, session.database.transaction() as connection:
-        packed = pool.submit(lambda: list(snapshot.pack(kept)))
-        jobs.create(
+def _store(session: Session, call: Call, digest: UUID, size: Size, write: Callable[[jobs.Draft], None]) -> Job:
+    with session.database.transaction() as connection:
+        draft = jobs.begin(
             connection,
             name=call.name,
             route=call.route,
             spec=call.spec.to_json().decode(),
             digest=digest,
-            n_rows=len(table),
-            n_skipped=sum(column is not None for column in asked.skipped),
-            requests=asked.requests(),
-            frame=_when_ready(packed),
+            n_rows=size.n_rows,
+            n_skipped=size.n_skipped,
             reuse=call.spec.reuse,
             terms=call.terms,
         )
+        if draft is not None:
+            write(draft)
+            draft.finish()
     with session.database.transaction() as connection:
         job = jobs.find(connection, digest)
     if job is None:
         # Another process stored something else under this name since we looked.
-        _check_name(session, call, len(table))
+        _check_name(session, call, size.n_rows)
         raise NameInUseError(f"The name {call.name!r} was taken at this moment by another job. Choose another name.")
     return job
-
-
-def _when_ready(parts: Future[list[bytes]]) -> Iterator[bytes]:
-    yield from parts.result()
 
 
 def _check_name(session: Session, call: Call, n_rows: int) -> None:

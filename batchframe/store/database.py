@@ -120,6 +120,18 @@ class Database:
             failure = KeyboardInterrupt()
         raise failure
 
+    def connect(self) -> Connection:
+        """A connection to keep, which the caller closes.
+
+        Raises:
+            DatabaseError: the server cannot be reached.
+        """
+        try:
+            return self._engine.connect()
+        except _UNUSABLE as error:
+            failure = self.unreachable(error)
+        raise failure
+
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""
         self._engine.dispose()

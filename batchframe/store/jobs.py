@@ -98,6 +98,39 @@ def create(
     Returns:
         The job's id; None when another process has written the same call, or the same name, in the meantime.
     """
+    draft = begin(
+        connection,
+        name=name,
+        route=route,
+        spec=spec,
+        digest=digest,
+        n_rows=n_rows,
+        n_skipped=n_skipped,
+        reuse=reuse,
+        terms=terms,
+    )
+    if draft is None:
+        return None
+    draft.add_requests(requests)
+    for part in frame:
+        draft.add_part(part)
+    draft.finish()
+    return draft.job_id
+
+
+def begin(
+    connection: Connection,
+    *,
+    name: str | None,
+    route: Route,
+    spec: str,
+    digest: UUID,
+    n_rows: int,
+    n_skipped: int,
+    reuse: bool,
+    terms: Terms | None = None,
+) -> Draft | None:
+    """Begin a job whose requests and frame come a piece at a time, all in the caller's transaction; as `create`."""
     terms = terms or Terms()
     if reuse:
         loans.lock_route(connection, route)
@@ -133,52 +166,78 @@ def create(
     ).scalar()
     if job_id is None:
         return None
-    n_requests, tokens = _copy_requests(connection, job_id, requests)
-    for part_no, data in enumerate(frame):
-        connection.execute(
+    return Draft(connection, job_id, route, reuse=reuse)
+
+
+class Draft:
+    """A job that is being written; nobody else sees it before the transaction is committed."""
+
+    def __init__(self, connection: Connection, job_id: int, route: Route, *, reuse: bool) -> None:
+        self.job_id = job_id
+        self.n_rows = 0
+        self.n_requests = 0
+        self._connection = connection
+        self._route = route
+        self._reuse = reuse
+        self._tokens = 0
+        self._n_parts = 0
+
+    def add_requests(self, requests: Iterable[Request]) -> None:
+        """Write further requests, whose numbers go on from `n_requests`."""
+
+        def lines() -> Iterator[bytes]:
+            for request in requests:
+                self.n_requests += 1
+                self._tokens += request.tokens
+                yield b"%d\x01%d\x01%s\x01%s\x01%d\n" % (
+                    self.job_id,
+                    request.row_no,
+                    request.hash.hex().encode(),
+                    request.body,
+                    request.tokens,
+                )
+
+        copy_in(self._connection, "request", "job_id, row_no, hash, body, tokens", lines())
+
+    def numbers_of(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
+        """As the function, for what was written so far."""
+        return numbers_of(self._connection, self.job_id, hashes)
+
+    def add_part(self, data: bytes) -> None:
+        """Write the next Parquet part of the frame."""
+        self._connection.execute(
             text("INSERT INTO job_frame (job_id, part_no, data) VALUES (:job, :part, :data)"),
-            {"job": job_id, "part": part_no, "data": data},
+            {"job": self.job_id, "part": self._n_parts, "data": data},
         )
-    connection.execute(
-        text("UPDATE job SET n_requests = :n, tokens = :tokens WHERE id = :job"),
-        {"n": n_requests, "tokens": tokens, "job": job_id},
+        self._n_parts += 1
+
+    def finish(self) -> None:
+        """Take over the answers that exist already; engines see the job once the transaction is committed."""
+        self._connection.execute(
+            text("UPDATE job SET n_requests = :n, tokens = :tokens WHERE id = :job"),
+            {"n": self.n_requests, "tokens": self._tokens, "job": self.job_id},
+        )
+        if self._reuse:
+            loans.take(self._connection, self.job_id, self._route)
+        counts.add(self._connection, self.job_id)
+
+
+def frame_part(connection: Connection, job_id: int, part_no: int) -> bytes | None:
+    """A Parquet part of the job's frame; None after the last one."""
+    query = text("SELECT data FROM job_frame WHERE job_id = :job AND part_no = :part")
+    data = connection.execute(query, {"job": job_id, "part": part_no}).scalar()
+    return None if data is None else bytes(data)
+
+
+def numbers_of(connection: Connection, job_id: int, hashes: Iterable[bytes]) -> dict[bytes, int]:
+    """The numbers of requests by their hashes, which join a frame to its answers; those the job lacks are left out."""
+    rows = connection.execute(
+        text("""
+            SELECT r.hash, r.row_no FROM unnest(CAST(:hashes AS uuid[])) AS wanted(hash)
+            JOIN request r ON r.hash = wanted.hash AND r.job_id = :job
+        """),
+        {"job": job_id, "hashes": [hash_.hex() for hash_ in hashes]},
     )
-    if reuse:
-        loans.take(connection, job_id, route)
-    counts.add(connection, job_id)
-    return job_id
-
-
-def _copy_requests(connection: Connection, job_id: int, requests: Iterable[Request]) -> tuple[int, int]:
-    """Write the requests; their number, and the sum of their estimated tokens."""
-    n_requests = tokens = 0
-
-    def lines() -> Iterator[bytes]:
-        nonlocal n_requests, tokens
-        for request in requests:
-            n_requests += 1
-            tokens += request.tokens
-            yield b"%d\x01%d\x01%s\x01%s\x01%d\n" % (
-                job_id,
-                request.row_no,
-                request.hash.hex().encode(),
-                request.body,
-                request.tokens,
-            )
-
-    copy_in(connection, "request", "job_id, row_no, hash, body, tokens", lines())
-    return n_requests, tokens
-
-
-def frame_parts(connection: Connection, job_id: int) -> Iterator[bytes]:
-    """The Parquet parts of the job's frame, in order."""
-    query = text("SELECT data FROM job_frame WHERE job_id = :job ORDER BY part_no")
-    return (bytes(row.data) for row in connection.execute(query, {"job": job_id}))
-
-
-def request_numbers(connection: Connection, job_id: int) -> dict[bytes, int]:
-    """The number of each request by its hash: what joins a frame to its answers."""
-    rows = connection.execute(text("SELECT hash, row_no FROM request WHERE job_id = :job"), {"job": job_id})
     return {row.hash.bytes: row.row_no for row in rows}
 
 

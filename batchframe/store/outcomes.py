@@ -7,7 +7,7 @@ batch: an outcome is there once, or not at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,17 +175,25 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     body: bytes | None
 
 
+_SETTLED = "o.row_no, o.ok, o.ok OR COALESCE(o.status BETWEEN 200 AND 299, false), o.code, o.message, o.body"
+
+
 def settled(connection: Connection, job_id: int) -> Generator[Settled, None, None]:
     """The final outcomes of a job, streamed in no particular order; close it when it is not read to its end."""
-    lines = copy_out(
-        connection,
-        """
-        SELECT row_no, ok, ok OR COALESCE(status BETWEEN 200 AND 299, false), code, message, body
-        FROM outcome WHERE job_id = %s AND final
-        """,
-        (job_id,),
-    )
-    with closing(lines):
+    return _settled(connection, f"SELECT {_SETTLED} FROM outcome o WHERE o.job_id = %s AND o.final", (job_id,))
+
+
+def settled_of(connection: Connection, job_id: int, row_nos: Sequence[int]) -> Generator[Settled, None, None]:
+    """The final outcomes of some requests of a job; as `settled`."""
+    query = f"""
+        SELECT {_SETTLED} FROM unnest(%s::integer[]) AS wanted(row_no)
+        JOIN outcome o ON o.job_id = %s AND o.row_no = wanted.row_no AND o.final
+    """
+    return _settled(connection, query, (list(row_nos), job_id))
+
+
+def _settled(connection: Connection, query: str, values: tuple[object, ...]) -> Generator[Settled, None, None]:
+    with closing(copy_out(connection, query, values)) as lines:
         for line in lines:
             row_no, ok, answered, code, message, body = line[:-1].split(DELIMITER, 5)
             yield Settled(

@@ -282,7 +282,7 @@ def test_a_ctrl_c_while_answers_are_read_leaves_the_connection_usable(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("batchframe.frame.columns.read_answers", interrupted)
+        patch.setattr("batchframe.frame.results.read_answers", interrupted)
         with pytest.raises(KeyboardInterrupt):
             job.frame()
     assert job.frame()["response"].tolist() == frame["text"].tolist()
