@@ -18,8 +18,8 @@ import click
 import pandas as pd
 
 import batchframe as bf
-from batchframe.demo.labelling import NAME, TEMPLATE, answer_by_words, read_rows, sections
-from batchframe.simulator import Request, Simulator
+from batchframe.demo.labelling import NAME, TEMPLATE, read_rows, respond
+from batchframe.simulator import Simulator
 from batchframe.store import embedded
 
 _BATCH_ROWS = 500
@@ -27,11 +27,6 @@ _BATCH_ROWS = 500
 
 def run() -> None:
     """Run the demo; everything it makes is in a temporary folder that goes away with it."""
-    known = sections()
-
-    def respond(request: Request) -> dict[str, object]:
-        return answer_by_words(request.body, known)
-
     with tempfile.TemporaryDirectory(prefix="batchframe-demo-") as folder:
         home = Path(folder)
         with Simulator(responder=respond, duration=1.0) as simulator:

@@ -7,12 +7,15 @@ often it is right says nothing about one.
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pydantic
+
+from batchframe.simulator import Request
 
 ROWS = Path(__file__).with_name("debian_packages.csv")
 NAME = "debian-sections"
@@ -60,6 +63,17 @@ def label_schema() -> type[pydantic.BaseModel]:
     """The answer's schema: one of the sections, and how sure."""
     section = enum.Enum("Section", {name: name for name in sections()}, type=str)  # type: ignore[misc]
     return pydantic.create_model("Label", section=(section, ...), sure=(bool, ...))
+
+
+def respond(request: Request) -> dict[str, Any] | str:
+    """The simulator's responder of the notebooks: by words where the demo's schema is asked for, else one line."""
+    answer = answer_by_words(request.body, _known())
+    return answer if request.schema else str(answer["section"])
+
+
+@functools.cache
+def _known() -> list[str]:
+    return sections()
 
 
 def answer_by_words(body: dict[str, Any], known: list[str]) -> dict[str, Any]:
