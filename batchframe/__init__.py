@@ -24,6 +24,7 @@ from batchframe.errors import (
 from batchframe.frame.accessor import register as _register
 from batchframe.frame.budgets import budgets, set_budget
 from batchframe.frame.job import JobHandle
+from batchframe.frame.plan import Plan
 from batchframe.frame.progress import Progress
 from batchframe.frame.registry import job, jobs
 from batchframe.frame.session import Session, connect
@@ -44,6 +45,7 @@ __all__ = [
     "JobUsage",
     "NameInUseError",
     "ParameterError",
+    "Plan",
     "Progress",
     "ProviderError",
     "RequestTooLargeError",

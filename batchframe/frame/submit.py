@@ -42,9 +42,7 @@ def submit(session: Session, frame: pd.DataFrame | pd.Series[Any], call: Call) -
     with session.database.transaction() as connection:
         known = jobs.find(connection, digest)
     if known is None:
-        if not call.overwrite:
-            columns.check_free(table.columns, call.spec, call.route.endpoint)
-        _check_name(session, call, len(table))
+        check_free(session, table, call)
         if asked.bodies:
             session.require_key()
             session.background.check_providers()
@@ -95,7 +93,7 @@ def _store(session: Session, table: pd.DataFrame, asked: Asked, call: Call) -> J
         job = jobs.find(connection, digest)
     if job is None:
         # Another process stored something else under this name since we looked.
-        _check_name(session, call, len(table))
+        check_free(session, table, call)
         raise NameInUseError(f"The name {call.name!r} was taken at this moment by another job. Choose another name.")
     return job
 
@@ -104,14 +102,20 @@ def _when_ready(parts: Future[list[bytes]]) -> Iterator[bytes]:
     yield from parts.result()
 
 
-def _check_name(session: Session, call: Call, n_rows: int) -> None:
+def check_free(session: Session, table: pd.DataFrame, call: Call) -> None:
+    """Raises:
+    ColumnExistsError: a result column is there already.
+    NameInUseError: the name stands for a job; only for one that is something else if this call is none yet.
+    """
+    if not call.overwrite:
+        columns.check_free(table.columns, call.spec, call.route.endpoint)
     if call.name is None:
         return
     with session.database.transaction() as connection:
         other = jobs.find(connection, call.name)
     if other is None:
         return
-    differences = "\n".join(f"  {line}" for line in _differences(other, call, n_rows))
+    differences = "\n".join(f"  {line}" for line in _differences(other, call, len(table)))
     raise NameInUseError(
         f"The name {call.name!r} stands for job {other.id}, which is something else:\n{differences}\n"
         f"Choose another name, or go on with that job: bf.job({call.name!r})."
