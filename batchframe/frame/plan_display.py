@@ -18,7 +18,7 @@ def as_text(plan: Plan) -> str:
     """Aligned lines: what, how many, and a note."""
     figures = _figures(plan)
     wide = max(len(value) for _, value, _ in figures)
-    lines = [f"  {name:<18}{value:>{wide}}  {note}".rstrip() for name, value, note in figures]
+    lines = [f"  {name:<20}{value:>{wide}}  {note}".rstrip() for name, value, note in figures]
     lines += [f"  ! {warning}" for warning in plan.warnings]
     for example, name in zip(plan.examples, _names(plan), strict=True):
         lines.append(f"  {name}: {_cut(' '.join(example.split()), _TEXT_CHARACTERS)}")

@@ -90,10 +90,10 @@ def test_examples_are_three_prompts_with_the_longest_last(session: bf.Session) -
     """The longest is where a template goes wrong; each is shown as the model will read it."""
     frame = pd.DataFrame({"text": ["first", "middle one", "x" * 500, "a", "b"]})
     plan = frame.llm.plan("Say {text}", model="m", system="Be brief.")
-    assert plan.examples == [
-        f"system: Be brief.\n\nuser: Say {text}" for text in ("first", "first", "x" * 500)[1:]
-    ] or (plan.examples[-1] == f"system: Be brief.\n\nuser: Say {'x' * 500}" and 2 <= len(plan.examples) <= 3)
-    assert plan.examples[0] == "system: Be brief.\n\nuser: Say first"
+    assert plan.examples == [f"system: Be brief.\n\nuser: Say {text}" for text in ("first", "x" * 500)]
+    frame = frame.iloc[[1, 3, 0, 2, 4]]
+    plan = frame.llm.plan("Say {text}", model="m")
+    assert plan.examples == [f"Say {text}" for text in ("middle one", "first", "x" * 500)]
 
 
 def test_what_looks_as_if_not_meant_is_said(session: bf.Session) -> None:
@@ -262,11 +262,8 @@ def test_the_batches_are_as_many_as_planning_makes(
     assert paid_once(simulator, 60)
 
 
-def test_a_learnt_limit_and_a_budget_make_more_batches(
-    connect: Callable[..., bf.Session], simulator: Simulator
-) -> None:
+def test_a_learnt_limit_and_a_budget_make_more_batches(session: bf.Session) -> None:
     """They do when the job is planned."""
-    session = connect()
     arguments: dict[str, Any] = {"model": "m", "price": (0, 1_000_000), "max_completion_tokens": 1}
     assert rows(60).llm.plan("{text}", budget_usd=80, **arguments).n_batches == 3, "of 20 dollars each"
     with session.database.transaction() as connection:
