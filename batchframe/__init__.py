@@ -26,6 +26,7 @@ from batchframe.frame.accessor import register as _register
 from batchframe.frame.budgets import budgets, set_budget
 from batchframe.frame.dataset import Dataset, read_parquet
 from batchframe.frame.job import JobHandle
+from batchframe.frame.plan import Plan
 from batchframe.frame.progress import Progress
 from batchframe.frame.registry import job, jobs
 from batchframe.frame.session import Session, connect
@@ -47,6 +48,7 @@ __all__ = [
     "JobUsage",
     "NameInUseError",
     "ParameterError",
+    "Plan",
     "Progress",
     "ProviderError",
     "RequestTooLargeError",

@@ -6,7 +6,8 @@ then, but order keeps planning a cursor and a batch a range.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -74,3 +75,33 @@ def pack(requests: Iterable[Sized], limits: Limits, overhead: int) -> Iterator[l
         batch.append(request)
     if batch:
         yield batch
+
+
+def count_batches(requests: Sequence[Sized], n_requests: int, limits: Limits, overhead: int) -> int:
+    """How many batches planning makes of a job's first attempts: it takes a stretch of numbers at a time.
+
+    Args:
+        requests: those that are to be sent, in order.
+        n_requests: all of the job; numbers that are not to be sent take up room in a stretch, too.
+        overhead: bytes of a line beyond its body.
+    """
+    batches = first = 0
+    while first < n_requests:
+        last = min(first + limits.requests, n_requests) - 1
+        start, end = (bisect_right(requests, number, key=_row_no) for number in (first - 1, last))
+        stretch = requests[start:end]
+        n_bytes = sum(request.n_bytes for request in stretch) + len(stretch) * overhead
+        if limits.admit(len(stretch), n_bytes, sum(request.tokens for request in stretch)):
+            batches += bool(stretch)
+        else:
+            packed = list(pack(stretch, limits, overhead))
+            if len(packed) > 1:
+                # What was cut off at the end is packed anew with what follows.
+                last = packed.pop()[0].row_no - 1
+            batches += len(packed)
+        first = last + 1
+    return batches
+
+
+def _row_no(request: Sized) -> int:
+    return request.row_no

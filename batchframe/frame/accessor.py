@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from typing import Any, Generic
+from collections.abc import Mapping
+from typing import Any, Generic, overload
 
 import pandas as pd
 
 from batchframe.core.spec import Prompt
+from batchframe.errors import InputError
 from batchframe.frame import other_frames, session
 from batchframe.frame.call import Call, Missing, Schema, check_call
 from batchframe.frame.dataset import Dataset, in_pandas
 from batchframe.frame.job import JobHandle
+from batchframe.frame.plan import Plan, call_of, draw_up
 from batchframe.frame.session import Session
 from batchframe.frame.sources import Filled
 from batchframe.frame.submit import submit, submit_as
@@ -26,11 +30,36 @@ class Accessor(ABC, Generic[Filled]):
     def _submit(self, here: Session, call: Call) -> JobHandle[Filled]:
         """Make the call a job."""
 
+    @overload
+    def batch(self, template: Plan) -> JobHandle[Filled]: ...
+
+    @overload
     def batch(
         self,
         template: Prompt,
         *,
         model: str,
+        into: str = "response",
+        system: str | None = None,
+        schema: Schema | None = None,
+        endpoint: str = "chat",
+        name: str | None = None,
+        missing: Missing = "skip",
+        reuse: bool = True,
+        samples: int = 1,
+        overwrite: bool = False,
+        budget_usd: Money | None = None,
+        price: tuple[Money, Money] | None = None,
+        deadline: Deadline | None = None,
+        at_deadline: AtDeadline = "realtime",
+        **params: Any,
+    ) -> JobHandle[Filled]: ...
+
+    def batch(
+        self,
+        template: Prompt | Plan,
+        *,
+        model: str | None = None,
         into: str = "response",
         system: str | None = None,
         schema: Schema | None = None,
@@ -53,7 +82,8 @@ class Accessor(ABC, Generic[Filled]):
 
         Args:
             template: text with `{column}` for a row's value (`{{` and `}}` are literal braces), or a list of messages
-                whose strings are such templates. In a Series, `{value}` is the value.
+                whose strings are such templates. In a Series, `{value}` is the value. Or a plan, and nothing beside
+                it: its call is made, of this frame, whatever rows that has by now.
             model: as the provider names it.
             into: the result column; `into__status` and `into__error` come with it, and with a schema one typed
                 column a field, `into_field`.
@@ -89,6 +119,79 @@ class Accessor(ABC, Generic[Filled]):
             ProviderError: the provider cannot be reached, or refuses the key.
         """
         here = session.current()
+        arguments: dict[str, Any] = {
+            "model": model,
+            "into": into,
+            "system": system,
+            "schema": schema,
+            "endpoint": endpoint,
+            "name": name,
+            "missing": missing,
+            "reuse": reuse,
+            "samples": samples,
+            "overwrite": overwrite,
+            "budget_usd": budget_usd,
+            "price": price,
+            "deadline": deadline,
+            "at_deadline": at_deadline,
+        }
+        if isinstance(template, Plan):
+            _refuse_beside_a_plan({**arguments, **params})
+            return self._submit(here, call_of(here, template))
+        if model is None:
+            raise InputError("model is missing: pass model='…', as the provider names it.")
+        call = check_call(here.provider_id, template, **arguments, params=params)
+        return self._submit(here, call)
+
+
+def _refuse_beside_a_plan(arguments: Mapping[str, Any]) -> None:
+    usual = inspect.signature(Accessor.batch).parameters
+    given = [name for name, value in arguments.items() if name not in usual or value != usual[name].default]
+    if given:
+        raise InputError(
+            f"A plan says all there is to say: leave {given[0]}= out, or pass it to df.llm.plan(…) and batch that plan."
+        )
+
+
+class FrameAccessor(Accessor[pd.DataFrame]):
+    """What a DataFrame can ask a model, or a Series, whose value is `{value}` in the template."""
+
+    def __init__(self, frame: pd.DataFrame | pd.Series[Any]) -> None:
+        self._frame = frame
+
+    def plan(
+        self,
+        template: Prompt,
+        *,
+        model: str,
+        into: str = "response",
+        system: str | None = None,
+        schema: Schema | None = None,
+        endpoint: str = "chat",
+        name: str | None = None,
+        missing: Missing = "skip",
+        reuse: bool = True,
+        samples: int = 1,
+        overwrite: bool = False,
+        budget_usd: Money | None = None,
+        price: tuple[Money, Money] | None = None,
+        deadline: Deadline | None = None,
+        at_deadline: AtDeadline = "realtime",
+        **params: Any,
+    ) -> Plan:
+        """What `batch` with the same arguments would send and cost. It sends nothing, stores nothing, needs no API key.
+
+            plan = df.llm.plan("Team for this ticket?\\n{subject}", model="gpt-5-mini", into="team")
+            plan.sample(20, random_state=0).run()
+            job = df.llm.batch(plan)
+
+        Args: as those of `batch`.
+
+        Raises:
+            InputError: something passed cannot be used; its subclasses say what.
+            DatabaseError: Postgres cannot be reached.
+        """
+        here = session.current()
         call = check_call(
             here.provider_id,
             template,
@@ -108,14 +211,7 @@ class Accessor(ABC, Generic[Filled]):
             at_deadline=at_deadline,
             params=params,
         )
-        return self._submit(here, call)
-
-
-class FrameAccessor(Accessor[pd.DataFrame]):
-    """What a DataFrame can ask a model, or a Series, whose value is `{value}` in the template."""
-
-    def __init__(self, frame: pd.DataFrame | pd.Series[Any]) -> None:
-        self._frame = frame
+        return draw_up(here, self._frame, call)
 
     def _submit(self, here: Session, call: Call) -> JobHandle[pd.DataFrame]:
         return submit(here, self._frame, call)

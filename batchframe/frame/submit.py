@@ -103,9 +103,7 @@ def known_or_new(
     with session.database.transaction() as connection:
         known = jobs.find(connection, digest)
     if known is None:
-        if not call.overwrite:
-            columns.check_free(labels, call.spec, call.route.endpoint)
-        _check_name(session, call, size.n_rows)
+        check_free(session, call, labels, size.n_rows)
         if size.asks:
             session.require_key()
             session.background.check_providers()
@@ -157,12 +155,18 @@ def _store(session: Session, call: Call, digest: UUID, size: Size, write: Callab
         job = jobs.find(connection, digest)
     if job is None:
         # Another process stored something else under this name since we looked.
-        _check_name(session, call, size.n_rows)
+        check_free(session, call, (), size.n_rows)
         raise NameInUseError(f"The name {call.name!r} was taken at this moment by another job. Choose another name.")
     return job
 
 
-def _check_name(session: Session, call: Call, n_rows: int) -> None:
+def check_free(session: Session, call: Call, labels: Iterable[object], n_rows: int) -> None:
+    """Raises:
+    ColumnExistsError: a result column is among the labels already.
+    NameInUseError: the name stands for a job; only for one that is something else if this call is none yet.
+    """
+    if not call.overwrite:
+        columns.check_free(labels, call.spec, call.route.endpoint)
     if call.name is None:
         return
     with session.database.transaction() as connection:

@@ -65,6 +65,11 @@ def find(connection: Connection, key: int | str | UUID) -> Job | None:
     return _job(row) if row else None
 
 
+def next_id(connection: Connection) -> int:
+    """The id that a job stored now would have, unless numbers were left out."""
+    return int(connection.execute(text("SELECT COALESCE(max(id), 0) + 1 FROM job")).scalar_one())
+
+
 def newest_first(connection: Connection) -> list[Job]:
     """All jobs, open ones before closed ones, the newest first."""
     rows = connection.execute(text(f"SELECT {_COLUMNS} FROM job ORDER BY closed_at IS NOT NULL, id DESC"))

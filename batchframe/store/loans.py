@@ -43,6 +43,23 @@ _IN_NO_BATCH = """
 """Requests that no batch of their own job is asking: such a batch brings an answer of its own."""
 
 
+ANSWERED = """
+    FROM request p JOIN outcome o ON o.job_id = p.job_id AND o.row_no = p.row_no
+    WHERE p.hash = r.hash AND o.final AND o.ok
+"""
+"""Answers that exist to the request `r`."""
+
+LENDERS = """
+    FROM request p
+    JOIN job j ON j.id = p.job_id AND j.closed_at IS NULL AND j.cancel_at IS NULL AND j.end_code IS NULL
+    WHERE p.hash = r.hash
+      AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.job_id = p.job_id AND o.row_no = p.row_no AND o.final)
+      AND NOT EXISTS (SELECT 1 FROM loan w WHERE w.job_id = p.job_id AND w.row_no = p.row_no)
+"""
+"""Open jobs that ask the request `r`. One that waits for another job itself is passed over for that one, so no two jobs
+wait for each other."""
+
+
 def take(connection: Connection, job_id: int, route: Route, *, written_before: bool = False) -> None:
     """Take over the answers that exist and note the loans, under `lock_route`.
 
@@ -67,31 +84,19 @@ def take(connection: Connection, job_id: int, route: Route, *, written_before: b
             SELECT :job, r.row_no, {_NEXT_ATTEMPT.format(row_no="r.row_no")}, true, true, 0, a.status, a.body
             FROM request r
             CROSS JOIN LATERAL (
-                SELECT o.status, o.body
-                FROM request p JOIN outcome o ON o.job_id = p.job_id AND o.row_no = p.row_no
-                WHERE p.hash = r.hash AND p.job_id <> r.job_id AND o.final AND o.ok
-                LIMIT 1
+                SELECT o.status, o.body {ANSWERED} AND p.job_id <> r.job_id LIMIT 1
             ) a
             WHERE {free}
         """),
         values,
     ).rowcount
-    # A lender that waits for another job itself is passed over for that one, so no two jobs wait for each other.
     connection.execute(
         text(f"""
             INSERT INTO loan (job_id, row_no, lender_job_id, lender_row_no)
             SELECT r.job_id, r.row_no, l.job_id, l.row_no
             FROM request r
             CROSS JOIN LATERAL (
-                SELECT p.job_id, p.row_no
-                FROM request p
-                JOIN job j ON j.id = p.job_id AND j.closed_at IS NULL AND j.cancel_at IS NULL AND j.end_code IS NULL
-                WHERE p.hash = r.hash AND p.job_id <> r.job_id
-                  AND NOT EXISTS (
-                      SELECT 1 FROM outcome o WHERE o.job_id = p.job_id AND o.row_no = p.row_no AND o.final
-                  )
-                  AND NOT EXISTS (SELECT 1 FROM loan w WHERE w.job_id = p.job_id AND w.row_no = p.row_no)
-                LIMIT 1
+                SELECT p.job_id, p.row_no {LENDERS} AND p.job_id <> r.job_id LIMIT 1
             ) l
             WHERE {free}
         """),

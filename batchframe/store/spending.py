@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from batchframe.core.budget import Seen
 from batchframe.core.pricing import Rates
-from batchframe.model import NO_USAGE, Usage
+from batchframe.model import NO_USAGE, Route, Usage
 
 IN_FLIGHT = "('creating', 'unsure', 'submitted', 'ended', 'asking')"
 """States in which a batch's answers are being made, or may be: its reservation counts."""
@@ -19,6 +20,13 @@ RESERVED = f"""
     COALESCE(sum(GREATEST(reserved_usd - COALESCE(cost_usd, 0), 0)) FILTER (WHERE state IN {IN_FLIGHT}), 0)
 """
 """What batches under way are still expected to cost: one asked in real time has cost some of it already."""
+
+
+_SEEN = """
+    COALESCE(sum(n_paid), 0) AS answers,
+    COALESCE(sum(tokens * n_paid / n_requests) FILTER (WHERE n_paid > 0), 0) AS estimated,
+    COALESCE(sum(input_tokens), 0) AS input, COALESCE(sum(output_tokens), 0) AS output
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +57,7 @@ def spending(connection: Connection, job_id: int) -> Spending:
     """What a job has spent so far."""
     row = connection.execute(
         text(f"""
-            SELECT COALESCE(sum(n_paid), 0) AS answers,
-                COALESCE(sum(tokens * n_paid / n_requests) FILTER (WHERE n_paid > 0), 0) AS estimated,
-                COALESCE(sum(input_tokens), 0) AS input, COALESCE(sum(cached_tokens), 0) AS cached,
-                COALESCE(sum(output_tokens), 0) AS output, COALESCE(sum(cost_usd), 0) AS cost,
+            SELECT {_SEEN}, COALESCE(sum(cached_tokens), 0) AS cached, COALESCE(sum(cost_usd), 0) AS cost,
                 COALESCE(sum(input_tokens) FILTER (WHERE cost_usd IS NULL), 0) AS unpriced_input,
                 COALESCE(sum(cached_tokens) FILTER (WHERE cost_usd IS NULL), 0) AS unpriced_cached,
                 COALESCE(sum(output_tokens) FILTER (WHERE cost_usd IS NULL), 0) AS unpriced_output,
@@ -61,9 +66,26 @@ def spending(connection: Connection, job_id: int) -> Spending:
         """),
         {"job": job_id},
     ).one()
-    seen = Seen(int(row.answers), int(row.estimated), int(row.input), int(row.output))
+    seen = _seen(row)
     unpriced = Usage(int(row.unpriced_input), int(row.unpriced_cached), int(row.unpriced_output))
     return Spending(seen, int(row.cached), row.cost, unpriced, row.reserved)
+
+
+def seen_of(connection: Connection, route: Route) -> Seen:
+    """What the answers of a route show, of all jobs; those that came without a count of tokens are left out."""
+    return _seen(
+        connection.execute(
+            text(f"""
+                SELECT {_SEEN} FROM batch
+                WHERE provider = :provider AND endpoint = :endpoint AND model = :model AND input_tokens > 0
+            """),
+            {"provider": route.provider, "endpoint": route.endpoint, "model": route.model},
+        ).one()
+    )
+
+
+def _seen(row: Row[Any]) -> Seen:
+    return Seen(int(row.answers), int(row.estimated), int(row.input), int(row.output))
 
 
 def by_model(connection: Connection) -> dict[str, float]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def run(path: Path, timeout: float = 120.0) -> nbformat.NotebookNode:
     waiting = list(enumerate(notebook.cells))
     while waiting:
         client = NotebookClient(notebook, timeout=timeout, kernel_name="python3")
-        with client.setup_kernel(cwd=str(path.parent), stderr=open(os.devnull, "w")):
+        with client.setup_kernel(cwd=str(path.parent), stderr=subprocess.DEVNULL):
             while waiting:
                 number, cell = waiting.pop(0)
                 try:
