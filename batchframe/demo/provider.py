@@ -14,7 +14,7 @@ from typing import Any
 
 import platformdirs
 
-from batchframe.errors import ProviderError
+from batchframe import ProviderError
 
 PORT = 8765
 _PATIENCE = 30.0
