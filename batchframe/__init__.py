@@ -25,6 +25,7 @@ from batchframe.frame.accessor import register as _register
 from batchframe.frame.budgets import budgets, set_budget
 from batchframe.frame.job import JobHandle
 from batchframe.frame.progress import Progress
+from batchframe.frame.prompts import jinja
 from batchframe.frame.registry import job, jobs
 from batchframe.frame.session import Session, connect
 from batchframe.frame.usage import JobUsage
@@ -52,6 +53,7 @@ __all__ = [
     "TemplateError",
     "budgets",
     "connect",
+    "jinja",
     "job",
     "jobs",
     "set_budget",

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from batchframe.core.spec import Prompt
 from batchframe.frame import session
 from batchframe.frame.call import Missing, Schema, check_call
+from batchframe.frame.examples import Examples
 from batchframe.frame.job import JobHandle
+from batchframe.frame.prompts import Images, Prompt, Text
 from batchframe.frame.submit import submit
 from batchframe.frame.terms import AtDeadline, Deadline, Money
 
@@ -26,7 +27,9 @@ class FrameAccessor:
         *,
         model: str,
         into: str = "response",
-        system: str | None = None,
+        system: Text | None = None,
+        examples: Examples | None = None,
+        images: Images | None = None,
         schema: Schema | None = None,
         endpoint: str = "chat",
         name: str | None = None,
@@ -46,18 +49,26 @@ class FrameAccessor:
         restart. The same call again is the same job, and nothing is paid twice.
 
         Args:
-            template: text with `{column}` for a row's value (`{{` and `}}` are literal braces), or a list of messages
-                whose strings are such templates. In a Series, `{value}` is the value.
+            template: text with `{column}` for a row's value (`{{` and `}}` are literal braces); `bf.jinja("…")`; a list
+                of messages whose strings are such templates; or a function of a row, a mapping of columns to plain
+                values, that returns a text, a list of messages, or None to leave the row out. In a Series, `{value}` or
+                `row["value"]` is the value.
             model: as the provider names it.
             into: the result column; `into__status` and `into__error` come with it, and with a schema one typed
                 column a field, `into_field`.
-            system: a template for the system message.
+            system: a template for the system message, `bf.jinja("…")` included.
+            examples: a frame and the name of its column of answers, `(frame, "label")`. Each of its rows is sent before
+                every row, as the user's message, by the same template, and the answer to it.
+            images: a column of images, several, or `{column: "low"}` with their detail ("auto", "low", "high"). A value
+                is a URL, the path of a file, bytes, or a list of these: PNG, JPEG, WEBP or GIF. Files and bytes are
+                sent, and kept, with the request.
             schema: a Pydantic model or a JSON schema. Answers are held to it strictly; one that does not fit is a
                 failed row whose text is kept.
             endpoint: "chat", "responses" or "embeddings".
             name: a name to come back with: `bf.job(name)`.
             missing: what to do with a row in which a column of the template has no value: "skip" it, "raise" an
-                error, or "render" it as empty text.
+                error, or "render" it as empty text (in Jinja, None). A function is called all the
+                same, and sees None.
             reuse: take answers that other jobs have paid for. False asks anew; a second such call is still the same
                 job unless it has another name.
             samples: answers a row, in columns `into_1`, `into_2`, ….
@@ -89,6 +100,8 @@ class FrameAccessor:
             model=model,
             into=into,
             system=system,
+            examples=examples,
+            images=images,
             schema=schema,
             endpoint=endpoint,
             name=name,

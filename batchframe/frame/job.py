@@ -18,6 +18,7 @@ from batchframe.core.pricing import rates
 from batchframe.core.spec import JobSpec
 from batchframe.errors import InputError, JobEndedError, JobPausedError, ParameterError
 from batchframe.frame import columns, snapshot
+from batchframe.frame.functions import RowFunction
 from batchframe.frame.progress import Bar, Progress, read
 from batchframe.frame.requests import as_frame, ask
 from batchframe.frame.session import Session
@@ -119,7 +120,9 @@ class JobHandle:
         self._raise_if_stuck(now)
         return await asyncio.to_thread(self._filled)
 
-    def fill(self, frame: pd.DataFrame | pd.Series[Any], *, overwrite: bool = False) -> pd.DataFrame:
+    def fill(
+        self, frame: pd.DataFrame | pd.Series[Any], *, overwrite: bool = False, template: RowFunction | None = None
+    ) -> pd.DataFrame:
         """A copy of a frame with the result columns as far as they are there; call it as often as you like.
 
         Rows are joined by what they ask, so a frame that was sorted, filtered, extended or read again is right. Rows
@@ -127,15 +130,17 @@ class JobHandle:
 
         Args:
             overwrite: write over a column of the same name that is not from an earlier fill.
+            template: the function that made the prompts, when the job's template was one; it is not kept.
 
         Raises:
-            TemplateError: the frame lacks a column the template names.
+            TemplateError: the frame lacks a column the template names, or the template was a function and is not here.
             ColumnExistsError: a result column is there already and not from an earlier fill.
         """
         table = as_frame(frame)
         if not overwrite:
             columns.check_free(table.columns, self._spec, self._job.route.endpoint)
-        asked = ask(frame, self._spec, self._job.route, self._session.settings.batch_max_bytes)
+        limit = self._session.settings.batch_max_bytes
+        asked = ask(frame, self._spec, self._job.route, limit, template, unreadable_ok=True)
         with self._session.database.transaction() as connection:
             numbers = asked.numbers(jobs.request_numbers(connection, self._job.id))
         absent = (numbers[:, 0] < 0) & np.array([column is None for column in asked.skipped], dtype=bool)

@@ -36,7 +36,7 @@ def submit(session: Session, frame: pd.DataFrame | pd.Series[Any], call: Call) -
         ConfigurationError: there is no API key.
         DatabaseError, ProviderError: one of them cannot be reached.
     """
-    asked = ask(frame, call.spec, call.route, session.settings.batch_max_bytes)
+    asked = ask(frame, call.spec, call.route, session.settings.batch_max_bytes, call.function)
     digest = asked.digest(call.spec, call.route, call.name)
     table = as_frame(frame)
     with session.database.transaction() as connection:
