@@ -1,7 +1,7 @@
 """Images as the endpoints want them: what counts as one, how bytes become a data URL, what a part of a message is.
 
-The limits are OpenAI's. Its published schema gives the `image_url` of a part at most 20,971,520 characters, which leaves
-15.7 MB of image; its guide allows PNG, JPEG, WEBP and GIF that is not animated, and 500 images a request.
+The limits are OpenAI's. Its published schema gives the `image_url` of a part at most 20,971,520 characters, which
+leaves 15.7 MB of image; its guide allows PNG, JPEG, WEBP and GIF that is not animated, and 500 images a request.
 """
 
 from __future__ import annotations

@@ -117,9 +117,9 @@ class _Environment(ImmutableSandboxedEnvironment):
         if operator == "**" and not (abs(left) <= 2**64 and abs(right) <= 64):
             raise SecurityError("a power this large is not computed in a template")
         for sequence, times in ((left, right), (right, left)):
-            if isinstance(sequence, str | list | tuple) and isinstance(times, int):
-                if len(sequence) * times > MOST_CHARACTERS:
-                    raise SecurityError(f"it makes more than {MOST_CHARACTERS:,} characters")
+            repeats = isinstance(sequence, str | list | tuple) and isinstance(times, int)
+            if repeats and len(sequence) * times > MOST_CHARACTERS:
+                raise SecurityError(f"it makes more than {MOST_CHARACTERS:,} characters")
         return super().call_binop(context, operator, left, right)
 
 

@@ -106,8 +106,8 @@ def call(function: RowFunction, columns: Columns, position: int, label: object, 
     trouble = "Embeddings take a text" if endpoint == EMBEDDINGS else _trouble(said, endpoint)
     if trouble:
         raise TemplateError(
-            f"{function_name(function)} returned for row {label!r} what cannot be sent: {trouble}. Return a text, a list "
-            "of messages such as {'role': 'user', 'content': '…'}, or None to leave the row out."
+            f"{function_name(function)} returned for row {label!r} what cannot be sent: {trouble}. Return a text, a "
+            "list of messages such as {'role': 'user', 'content': '…'}, or None to leave the row out."
         )
     return said
 
@@ -119,7 +119,9 @@ def _told(error: Exception) -> str:
 def _trouble(said: object, endpoint: str) -> str | None:
     """Why it is no list of messages."""
     if not isinstance(said, list | tuple) or not said:
-        return f"a {type(said).__name__}" if said or not isinstance(said, list | tuple) else "an empty list"
+        return (
+            f"a value of type {type(said).__name__}" if said or not isinstance(said, list | tuple) else "an empty list"
+        )
     for number, message in enumerate(said):
         if not isinstance(message, Mapping):
             return f"message {number} is a {type(message).__name__}"

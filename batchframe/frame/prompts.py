@@ -22,9 +22,9 @@ Images = str | Sequence[str] | Mapping[str, str]
 def jinja(source: str) -> JinjaTemplate:
     """A Jinja2 template, to pass wherever a template may stand: `bf.jinja("{% if score > 3 %}…{% endif %}")`.
 
-    It sees the columns by their names, as plain Python values (numbers compare, lists can be looped over), and any column
-    as `row["its name"]`. What is printed is written as `{column}` would have it: a missing value as nothing, lists and
-    dictionaries as JSON. It runs in Jinja's sandbox, and an undefined name is an error.
+    It sees the columns by their names, as plain Python values (numbers compare, lists can be looped over), and any
+    column as `row["its name"]`. What is printed is written as `{column}` would have it: a missing value as nothing,
+    lists and dictionaries as JSON. It runs in Jinja's sandbox, and an undefined name is an error.
 
     Raises:
         TemplateError: a syntax error, whose line is named.
