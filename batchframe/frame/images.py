@@ -45,8 +45,9 @@ def sources(column: pd.Series[Any]) -> list[list[Source] | None]:
             if isinstance(entry, str | bytes | os.PathLike):
                 images.append(entry)
             elif not (pd.api.types.is_scalar(entry) and pd.isna(entry)):
+                row = column.index[at : at + 1].tolist()[0]
                 raise TemplateError(
-                    f"Column {column.name!r} holds a {type(entry).__name__} in row {column.index[[at]].tolist()[0]!r}. "
+                    f"Column {column.name!r} holds a value of type {type(entry).__name__} in row {row!r}. "
                     "An image is a URL, the path of a file, or the bytes of one; several are a list of these."
                 )
         found.append(images if images or _is_list(value) else None)

@@ -82,6 +82,7 @@ def ask(
         unreadable_ok: whether a row with an image that cannot be read asks nothing: it has no hash, and is not skipped.
 
     Raises:
+        ParameterError: a function where the specification knows of none.
         TemplateError: a template does not fit the columns or a row; a value is missing and `spec.missing` is "raise".
         RequestTooLargeError: a row's request is over the limit.
     """
@@ -90,6 +91,8 @@ def ask(
             f"The prompts of this job were made by the function {spec.function}, which only you have: pass it as "
             f"template=, or take the frame the job keeps, job.frame()."
         )
+    if spec.function is None and function is not None:
+        raise ParameterError("The template of this job is no function, and is kept with it: leave template= out.")
     labels = column_names(frame)
     table = as_frame(frame)
     body = spec.body(route, list(labels))

@@ -69,7 +69,7 @@ def test_a_row_without_an_image_follows_missing() -> None:
         ("nowhere.png", r"Column 'photo', row 'second': the image 'nowhere.png' is not there \(looked for in"),
         ("ftp://host/x", "'ftp://host/x' is a URL no provider can open"),
         (b"no image", "row 'second': the image is not a PNG"),
-        (5, "holds a int in row 'second'"),
+        (5, "holds a value of type int in row 'second'"),
         ("/dev/zero", "is no file"),
         (["http://h/x"] * 501, "Row 'second' has 501 images"),
     ],
@@ -114,7 +114,7 @@ def test_the_tokens_of_an_image_are_not_those_of_its_base64() -> None:
 def test_answers_come_back_and_the_kept_frame_has_the_images(
     connect: Callable[..., bf.Session], simulator: Simulator, tmp_path: Path, endpoint: str
 ) -> None:
-    """Through the provider's file and back; after a restart with the column as it was; a changed file is another row."""
+    """Through the provider and back; after a restart with the columns as they were; a changed file is another row."""
     connect()
     paths = [tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png"]
     for number, path in enumerate(paths):

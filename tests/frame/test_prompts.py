@@ -34,6 +34,8 @@ def test_jinja_is_answered_and_found_again(connect: Callable[..., bf.Session], s
     assert filled["response__error"].tolist()[2] == "missing_value: column 'text' has no value"
     assert [body["messages"][0]["content"] for body in sent(simulator)] == ["2", "10"]
     connect()
+    with pytest.raises(bf.ParameterError, match="leave template= out"):
+        bf.job(job.id).fill(FRAME, template=lambda row: "x")
     assert bf.job(job.id).fill(FRAME.iloc[::-1])["response"].tolist() == [pd.NA, "{b}! ", "a x"]
     assert FRAME.llm.batch(template, model="m", system=bf.jinja("{{ score * 2 }}")).id == job.id
 
@@ -146,7 +148,7 @@ def test_a_function_says_what_a_row_asks(connect: Callable[..., bf.Session], sim
 
     connect()
     again = bf.job("own")
-    pd.testing.assert_frame_equal(again.frame(), filled.drop(columns="my tags")[list(again.frame().columns)])
+    pd.testing.assert_frame_equal(again.frame(), filled[list(again.frame().columns)])
     with pytest.raises(bf.TemplateError, match="prompt, which only you have"):
         again.fill(FRAME)
     assert again.fill(FRAME, template=make_function())["response"].tolist() == ["aa", "{b} {}", pd.NA]
