@@ -176,7 +176,7 @@ def _parse(source: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         raise TemplateError(f"The Jinja template is wrong in line {error.lineno}, {shown!r}: {error.message}") from None
     except RecursionError:
         raise TemplateError("The Jinja template is nested too deeply.") from None
-    order = [name.name for name in tree.find_all(nodes.Name)]
+    order = [node.name for node in tree.find_all((nodes.Name, nodes.NSRef))]
     return tuple(sorted(found - {"row"}, key=order.index)), tuple(dict.fromkeys(rows.columns))
 
 

@@ -100,7 +100,7 @@ def test_answers_of_examples_that_are_nested_are_json(session: bf.Session, simul
         ({"template": bf.jinja("{{ score.nothing }}")}, bf.TemplateError, "Row 0: the Jinja template"),
         ({"template": bf.jinja("{{ 1 / (score - 5) }}")}, bf.TemplateError, "Row 1: .*division"),
         ({"template": lambda row: row["txt"]}, bf.TemplateError, "row 0.*'txt' is no column. Did you mean 'text'"),
-        ({"template": lambda row: 1 / (row["score"] - 5)}, bf.TemplateError, "failed in row 1: ZeroDivisionError"),
+        ({"template": lambda row: str(1 / (row["score"] - 5))}, bf.TemplateError, "failed in row 1: ZeroDivisionError"),
         ({"template": lambda row: 5}, bf.TemplateError, "row 0 .*type int"),
         ({"template": lambda row: []}, bf.TemplateError, "an empty list"),
         ({"template": lambda row: [{"content": "x"}]}, bf.TemplateError, "message 0 has no role"),
