@@ -28,6 +28,7 @@ from batchframe.frame.dataset import Dataset, read_parquet
 from batchframe.frame.job import JobHandle
 from batchframe.frame.plan import Plan
 from batchframe.frame.progress import Progress
+from batchframe.frame.prompts import jinja
 from batchframe.frame.registry import job, jobs
 from batchframe.frame.session import Session, connect
 from batchframe.frame.usage import JobUsage
@@ -58,6 +59,7 @@ __all__ = [
     "batch",
     "budgets",
     "connect",
+    "jinja",
     "job",
     "jobs",
     "read_parquet",

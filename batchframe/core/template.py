@@ -7,7 +7,7 @@ hole is never scanned again, so a row's text cannot reach anything but its own p
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from batchframe.errors import TemplateError
@@ -50,7 +50,9 @@ def parse(text: str, columns: Sequence[str]) -> Template:
             if name is None or "{" in name:
                 raise TemplateError(_stray(text, at))
             if name not in columns:
-                raise TemplateError(_unknown(name, columns))
+                raise TemplateError(
+                    unknown_column(name, columns, "{{{}}}".format, "For literal braces write {{ and }}.")
+                )
             holes.append(name)
             literals.append("")
             at = end + 1
@@ -63,14 +65,19 @@ def parse(text: str, columns: Sequence[str]) -> Template:
     return Template(tuple(literals), tuple(holes))
 
 
-def _unknown(name: str, columns: Sequence[str]) -> str:
+def unknown_column(name: str, columns: Sequence[str], written: Callable[[str], str], advice: str) -> str:
+    """The message for a name that is no column.
+
+    Args:
+        written: a column as the template would have it.
+    """
     near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
     if near:
-        hint = f"Did you mean {{{near[0]}}}?"
+        hint = f"Did you mean {written(near[0])}?"
     else:
-        shown = ", ".join(columns[:10]) + (", …" if len(columns) > 10 else "")
-        hint = f"The columns are: {shown or 'none'}."
-    return f"The template names {{{name}}}, which is no column. {hint} For literal braces write {{{{ and }}}}."
+        known = ", ".join(columns[:10]) + (", …" if len(columns) > 10 else "")
+        hint = f"The columns are: {known or 'none'}."
+    return f"The template names {written(name)}, which is no column. {hint} {advice}"
 
 
 def _stray(text: str, at: int) -> str:

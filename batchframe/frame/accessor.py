@@ -9,13 +9,14 @@ from typing import Any, Generic, overload
 
 import pandas as pd
 
-from batchframe.core.spec import Prompt
 from batchframe.errors import InputError
 from batchframe.frame import other_frames, session
 from batchframe.frame.call import Call, Missing, Schema, check_call
 from batchframe.frame.dataset import Dataset, in_pandas
+from batchframe.frame.examples import Examples
 from batchframe.frame.job import JobHandle
 from batchframe.frame.plan import Plan, call_of, draw_up
+from batchframe.frame.prompts import Images, Prompt, Text
 from batchframe.frame.session import Session
 from batchframe.frame.sources import Filled
 from batchframe.frame.submit import submit, submit_as
@@ -40,7 +41,9 @@ class Accessor(ABC, Generic[Filled]):
         *,
         model: str,
         into: str = "response",
-        system: str | None = None,
+        system: Text | None = None,
+        examples: Examples | None = None,
+        images: Images | None = None,
         schema: Schema | None = None,
         endpoint: str = "chat",
         name: str | None = None,
@@ -61,7 +64,9 @@ class Accessor(ABC, Generic[Filled]):
         *,
         model: str | None = None,
         into: str = "response",
-        system: str | None = None,
+        system: Text | None = None,
+        examples: Examples | None = None,
+        images: Images | None = None,
         schema: Schema | None = None,
         endpoint: str = "chat",
         name: str | None = None,
@@ -81,19 +86,27 @@ class Accessor(ABC, Generic[Filled]):
         restart. The same call again is the same job, and nothing is paid twice.
 
         Args:
-            template: text with `{column}` for a row's value (`{{` and `}}` are literal braces), or a list of messages
-                whose strings are such templates. In a Series, `{value}` is the value. Or a plan, and nothing beside
-                it: its call is made, of this frame, whatever rows that has by now.
+            template: text with `{column}` for a row's value (`{{` and `}}` are literal braces); `bf.jinja("…")`; a list
+                of messages whose strings are such templates; or a function of a row, a mapping of columns to plain
+                values, that returns a text, a list of messages, or None to leave the row out. In a Series, `{value}` or
+                `row["value"]` is the value. Or a plan, and nothing beside it: its call is made, of
+                this frame, whatever rows that has by now.
             model: as the provider names it.
             into: the result column; `into__status` and `into__error` come with it, and with a schema one typed
                 column a field, `into_field`.
-            system: a template for the system message.
+            system: a template for the system message, `bf.jinja("…")` included.
+            examples: a frame and the name of its column of answers, `(frame, "label")`. Each of its rows is sent before
+                every row, as the user's message, by the same template, and the answer to it.
+            images: a column of images, several, or `{column: "low"}` with their detail ("auto", "low", "high"). A value
+                is a URL, the path of a file, bytes, or a list of these: PNG, JPEG, WEBP or GIF. Files and bytes are
+                sent, and kept, with the request.
             schema: a Pydantic model or a JSON schema. Answers are held to it strictly; one that does not fit is a
                 failed row whose text is kept.
             endpoint: "chat", "responses" or "embeddings".
             name: a name to come back with: `bf.job(name)`.
             missing: what to do with a row in which a column of the template has no value: "skip" it, "raise" an
-                error, or "render" it as empty text.
+                error, or "render" it as empty text (in Jinja, None). A function is called all the
+                same, and sees None.
             reuse: take answers that other jobs have paid for. False asks anew; a second such call is still the same
                 job unless it has another name.
             samples: answers a row, in columns `into_1`, `into_2`, ….
@@ -123,6 +136,8 @@ class Accessor(ABC, Generic[Filled]):
             "model": model,
             "into": into,
             "system": system,
+            "examples": examples,
+            "images": images,
             "schema": schema,
             "endpoint": endpoint,
             "name": name,
@@ -165,7 +180,9 @@ class FrameAccessor(Accessor[pd.DataFrame]):
         *,
         model: str,
         into: str = "response",
-        system: str | None = None,
+        system: Text | None = None,
+        examples: Examples | None = None,
+        images: Images | None = None,
         schema: Schema | None = None,
         endpoint: str = "chat",
         name: str | None = None,
@@ -198,6 +215,8 @@ class FrameAccessor(Accessor[pd.DataFrame]):
             model=model,
             into=into,
             system=system,
+            examples=examples,
+            images=images,
             schema=schema,
             endpoint=endpoint,
             name=name,

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import pydantic
 
 from batchframe.core.schema import answer_schema
-from batchframe.core.spec import JobSpec, Prompt
+from batchframe.core.spec import JobSpec
 from batchframe.errors import InputError
-from batchframe.frame import parameters
+from batchframe.frame import parameters, prompts
+from batchframe.frame.examples import Examples, render_examples
+from batchframe.frame.functions import RowFunction
+from batchframe.frame.prompts import Images, Prompt, Text
 from batchframe.frame.terms import AtDeadline, Deadline, Money, check_terms
 from batchframe.model import Route
 from batchframe.store.jobs import Terms
@@ -27,6 +31,7 @@ class Call:
     Attributes:
         name: the name it is to have, or None.
         overwrite: whether result columns may take the place of others.
+        function: what makes the prompts, or None.
     """
 
     spec: JobSpec
@@ -34,6 +39,7 @@ class Call:
     terms: Terms
     name: str | None
     overwrite: bool
+    function: RowFunction | None = None
 
 
 def check_call(
@@ -42,7 +48,9 @@ def check_call(
     *,
     model: str,
     into: str,
-    system: str | None,
+    system: Text | None,
+    examples: Examples | None,
+    images: Images | None,
     schema: Schema | None,
     endpoint: str,
     name: str | None,
@@ -67,10 +75,7 @@ def check_call(
     for argument, value in {"model": model, "into": into}.items():
         if not isinstance(value, str) or not value or not value.isprintable():
             raise InputError(f"{argument}={value!r}: pass a text of printable characters that is not empty.")
-    if not isinstance(prompt, str) and not (
-        isinstance(prompt, list) and prompt and all(isinstance(message, Mapping) for message in prompt)
-    ):
-        raise InputError("The template is a text, or a list of messages such as {'role': 'user', 'content': '…'}.")
+    written = prompts.write(prompt, system)
     if name is not None and not _is_name(name):
         raise InputError(f"name={name!r}: pass 1 to 200 printable characters; not a number, which would be an id.")
     if missing not in ("skip", "raise", "render"):
@@ -80,16 +85,21 @@ def check_call(
     path = parameters.endpoint_path(endpoint)
     strict = answer_schema(schema) if schema is not None else None
     spec = JobSpec(
-        prompt=prompt,
+        prompt=written.prompt,
         into=into,
-        system=system,
+        system=written.system,
         schema=strict.schema if strict else None,
         schema_name=strict.name if strict else None,
         params=parameters.body_parameters(path, params, has_schema=schema is not None),
         missing=missing,
         samples=samples,
         reuse=reuse,
+        jinja=written.jinja,
+        function=written.function_name,
+        images=prompts.image_details(images, path),
     )
+    if examples is not None:
+        spec = msgspec.structs.replace(spec, examples=render_examples(examples, spec))
     terms = check_terms(
         model=model,
         endpoint=path,
@@ -99,7 +109,7 @@ def check_call(
         deadline=deadline,
         at_deadline=at_deadline,
     )
-    return Call(spec, Route(provider, path, model), terms, name, overwrite)
+    return Call(spec, Route(provider, path, model), terms, name, overwrite, written.function)
 
 
 def _is_name(name: object) -> bool:

@@ -95,14 +95,15 @@ def result_columns(
 
     Args:
         numbers: of each row and sample its place in `answers`, shape (n_rows, n_samples), -1 where there is none.
-        skipped: of each row the missing column it was skipped for, or None.
+        skipped: of each row what `JobSpec.why_skipped` explains, or None.
     """
+    reasons = [None if column is None else spec.why_skipped(column) for column in skipped]
     columns: dict[str, pa.Array[Any]] = {}
     for base, sample in zip(_bases(spec), numbers.T, strict=True):
         at = pa.array(sample, mask=sample < 0)
         columns |= {_column(base, field): values.take(at) for field, values in answers.columns.items()}
-        columns[f"{base}__status"] = _where_absent(answers.status.take(at), skipped, status=True)
-        columns[f"{base}__error"] = _where_absent(answers.error.take(at), skipped, status=False)
+        columns[f"{base}__status"] = _where_absent(answers.status.take(at), reasons, status=True)
+        columns[f"{base}__error"] = _where_absent(answers.error.take(at), reasons, status=False)
     return columns
 
 
@@ -129,14 +130,14 @@ def _column(base: str, field: str) -> str:
     return f"{base}_{field}" if field else base
 
 
-def _where_absent(values: pa.Array[Any], skipped: Sequence[str | None], *, status: bool) -> pa.Array[Any]:
-    """Say of rows without a request why: skipped for a missing value, or not in this job at all."""
-    if not any(skipped):
+def _where_absent(values: pa.Array[Any], reasons: Sequence[str | None], *, status: bool) -> pa.Array[Any]:
+    """Say of rows without a request why."""
+    if not any(reasons):
         return values
     said = values.to_pylist()
-    for at, column in enumerate(skipped):
-        if column is not None:
-            said[at] = RowStatus.SKIPPED.value if status else f"missing_value: column {column!r} has no value"
+    for at, reason in enumerate(reasons):
+        if reason is not None:
+            said[at] = RowStatus.SKIPPED.value if status else reason
     return pa.array(said, pa.string())
 
 

@@ -13,6 +13,7 @@ import pyarrow.dataset as ds
 
 from batchframe.core.spec import JobSpec
 from batchframe.errors import InputError
+from batchframe.frame.functions import RowFunction
 from batchframe.frame.requests import Asked, ask
 from batchframe.model import Route
 
@@ -106,21 +107,32 @@ def read_parquet(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str
 
 
 def asked_of(
-    dataset: Dataset, spec: JobSpec, route: Route, max_bytes: int, *, whole: bool
+    dataset: Dataset,
+    spec: JobSpec,
+    route: Route,
+    max_bytes: int,
+    function: RowFunction | None,
+    *,
+    whole: bool,
+    unreadable_ok: bool = False,
 ) -> Iterator[tuple[pa.Table, Asked]]:
     """Render a data set, a chunk at a time: its rows, and what they ask.
 
     Args:
+        function, unreadable_ok: as `ask`.
         whole: whether all columns are in the chunks, or only those the templates use.
 
     Raises:
         TemplateError, RequestTooLargeError: as `ask`; a row's label is its number.
     """
-    used = [str(label) for label in ask(in_pandas(dataset.schema.empty_table(), 0), spec, route, max_bytes).columns]
-    used = used or dataset.schema.names
+    nothing = in_pandas(dataset.schema.empty_table(), 0)
+    used = [str(label) for label in ask(nothing, spec, route, max_bytes, function).columns]
+    if function is not None or not used:
+        used = dataset.schema.names  # what a function reads is only known from its rows
     start = 0
     for table in dataset.chunks(None if whole else used):
-        yield table, ask(in_pandas(table.select(used), start), spec, route, max_bytes)
+        rows = in_pandas(table.select(used), start)
+        yield table, ask(rows, spec, route, max_bytes, function, unreadable_ok=unreadable_ok)
         start += table.num_rows
 
 

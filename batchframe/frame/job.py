@@ -19,6 +19,7 @@ from batchframe.core.spec import JobSpec
 from batchframe.errors import InputError, JobEndedError, JobPausedError, ParameterError
 from batchframe.frame import columns, parquet
 from batchframe.frame.dataset import Dataset, in_pandas
+from batchframe.frame.functions import RowFunction
 from batchframe.frame.other_frames import OtherSource, opened
 from batchframe.frame.progress import Bar, Progress, read
 from batchframe.frame.requests import as_frame, ask
@@ -119,13 +120,22 @@ class JobHandle(Generic[Filled]):
 
     @overload
     def fill(
-        self, frame: pd.DataFrame | pd.Series[Any], *, overwrite: bool = False, prefix: str = ""
+        self,
+        frame: pd.DataFrame | pd.Series[Any],
+        *,
+        overwrite: bool = False,
+        prefix: str = "",
+        template: RowFunction | None = None,
     ) -> pd.DataFrame: ...
 
     @overload
-    def fill(self, frame: Any, *, overwrite: bool = False, prefix: str = "") -> Any: ...
+    def fill(
+        self, frame: Any, *, overwrite: bool = False, prefix: str = "", template: RowFunction | None = None
+    ) -> Any: ...
 
-    def fill(self, frame: Any, *, overwrite: bool = False, prefix: str = "") -> Any:
+    def fill(
+        self, frame: Any, *, overwrite: bool = False, prefix: str = "", template: RowFunction | None = None
+    ) -> Any:
         """A copy of a frame with the result columns as far as they are there; call it as often as you like.
 
         Rows are joined by what they ask, so a frame that was sorted, filtered, extended or read again is right. Rows
@@ -135,9 +145,10 @@ class JobHandle(Generic[Filled]):
             frame: of pandas, or any that `bf.batch` takes, which comes back as the same kind of frame.
             overwrite: write over a column of the same name that is not from an earlier fill.
             prefix: put before the name of every result column, as to compare jobs in one frame.
+            template: the function that made the prompts, when the job's template was one; it is not kept.
 
         Raises:
-            TemplateError: the frame lacks a column the template names.
+            TemplateError: the frame lacks a column the template names, or the template was a function and is not here.
             ColumnExistsError: a result column is there already and not from an earlier fill.
         """
         if not isinstance(prefix, str) or not (prefix + "_").isprintable():
@@ -149,7 +160,8 @@ class JobHandle(Generic[Filled]):
         table = as_frame(mine)
         if not overwrite:
             columns.check_free(table.columns, results.spec, self._job.route.endpoint)
-        asked = ask(mine, self._spec, self._job.route, self._session.settings.batch_max_bytes)
+        limit = self._session.settings.batch_max_bytes
+        asked = ask(mine, self._spec, self._job.route, limit, template, unreadable_ok=True)
         numbers = results.numbers(asked)
         absent = (numbers[:, 0] < 0) & np.array([column is None for column in asked.skipped], dtype=bool)
         if n_absent := int(absent.sum()):
@@ -165,7 +177,9 @@ class JobHandle(Generic[Filled]):
         """The columns the template used, as they were, with the result columns: no need for your own frame."""
         return self._kept().filled(self._results())
 
-    def to_parquet(self, path: str | os.PathLike[str], rows: Dataset | None = None) -> int:
+    def to_parquet(
+        self, path: str | os.PathLike[str], rows: Dataset | None = None, *, template: RowFunction | None = None
+    ) -> int:
         """Write the rows with the result columns, as far as they are there, to a Parquet file, a chunk at a time.
 
         They are those the job was made of, with all their columns; in a handle that came from `bf.job`, the columns
@@ -173,6 +187,7 @@ class JobHandle(Generic[Filled]):
 
         Args:
             rows: a data set to write instead, joined by what its rows ask, as in `fill`.
+            template: as in `fill`, for `rows`.
 
         Returns:
             The number of rows written.
@@ -183,7 +198,8 @@ class JobHandle(Generic[Filled]):
         """
         source: Source[Any] = self._source or self._kept()
         if rows is not None:
-            source = DatasetSource(rows, self._spec, self._job.route, self._session.settings.batch_max_bytes)
+            limit = self._session.settings.batch_max_bytes
+            source = DatasetSource(rows, self._spec, self._job.route, limit, template)
         results = self._results()
         return parquet.write(path, source.chunks(results), results)
 

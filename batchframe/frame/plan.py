@@ -176,7 +176,7 @@ def draw_up(session: Session, frame: pd.DataFrame | pd.Series[Any], call: Call, 
         InputError: the frame does not fit the call (its subclasses say how).
         DatabaseError: Postgres cannot be reached.
     """
-    asked = ask(frame, call.spec, call.route, session.settings.batch_max_bytes)
+    asked = ask(frame, call.spec, call.route, session.settings.batch_max_bytes, call.function)
     name = None if sampled else call.name
     with session.database.transaction() as connection:
         connection.execute(text("SET TRANSACTION READ ONLY"))

@@ -17,6 +17,7 @@ from batchframe.core.spec import JobSpec
 from batchframe.errors import InputError
 from batchframe.frame import columns, snapshot
 from batchframe.frame.dataset import ROWS_PER_CHUNK, Dataset, asked_of
+from batchframe.frame.functions import RowFunction
 from batchframe.frame.results import Results
 from batchframe.model import Route
 from batchframe.store import jobs
@@ -87,8 +88,11 @@ class KeptSource:
 class DatasetSource:
     """A data set, read and rendered again a chunk at a time. As it is never in memory as a whole, a fill gives None."""
 
-    def __init__(self, dataset: Dataset, spec: JobSpec, route: Route, max_bytes: int) -> None:
+    def __init__(
+        self, dataset: Dataset, spec: JobSpec, route: Route, max_bytes: int, function: RowFunction | None
+    ) -> None:
         self._dataset = dataset
+        self._function = function
         self._spec = spec
         self._route = route
         self._max_bytes = max_bytes
@@ -97,7 +101,10 @@ class DatasetSource:
         return None
 
     def chunks(self, results: Results) -> Iterator[Chunk]:
-        for table, asked in asked_of(self._dataset, self._spec, self._route, self._max_bytes, whole=True):
+        chunks = asked_of(
+            self._dataset, self._spec, self._route, self._max_bytes, self._function, whole=True, unreadable_ok=True
+        )
+        for table, asked in chunks:
             yield Chunk(table, results.numbers(asked), asked.skipped)
 
 

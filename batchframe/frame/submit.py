@@ -56,7 +56,7 @@ def submit_as(
     Args:
         source: makes the source of the handle, from what each row asks and why it is skipped.
     """
-    asked = ask(frame, call.spec, call.route, session.settings.batch_max_bytes)
+    asked = ask(frame, call.spec, call.route, session.settings.batch_max_bytes, call.function)
     table = as_frame(frame)
     n_skipped = sum(column is not None for column in asked.skipped)
     size = Size(len(table), n_skipped, asks=bool(asked.bodies))

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 
 from batchframe.core.identity import job_digest
-from batchframe.core.tokens import estimate
 from batchframe.errors import InputError
 from batchframe.frame import snapshot
 from batchframe.frame.call import Call
@@ -20,7 +19,6 @@ from batchframe.frame.requests import Asked, call_head
 from batchframe.frame.session import Session
 from batchframe.frame.sources import DatasetSource
 from batchframe.frame.submit import Size, known_or_new
-from batchframe.model import Request
 from batchframe.store import jobs
 
 
@@ -35,7 +33,7 @@ def submit_dataset(session: Session, dataset: Dataset, call: Call) -> JobHandle[
             raise InputError("The data set has changed while it was read. Nothing was stored; submit it again.")
 
     job = known_or_new(session, call, survey.digest, dataset.schema.names, size, write)
-    source = DatasetSource(dataset, call.spec, call.route, session.settings.batch_max_bytes)
+    source = DatasetSource(dataset, call.spec, call.route, session.settings.batch_max_bytes, call.function)
     return JobHandle(session, job, source)
 
 
@@ -51,7 +49,8 @@ class _Pass:
     ) -> None:
         self._n_rows = self._n_skipped = 0
         self._asks = False
-        self._chunks = asked_of(dataset, call.spec, call.route, session.settings.batch_max_bytes, whole=False)
+        limit = session.settings.batch_max_bytes
+        self._chunks = asked_of(dataset, call.spec, call.route, limit, call.function, whole=False)
         self._visit = visit
         self.digest = job_digest(call_head(call.spec, call.route, call.name), self._hashes())
 
@@ -74,8 +73,7 @@ def _write_chunk(draft: jobs.Draft, table: pa.Table, asked: Asked) -> None:
     numbers = draft.numbers_of(asked.bodies)
     new = [hash_ for hash_ in asked.bodies if hash_ not in numbers]
     numbers |= {hash_: draft.n_requests + at for at, hash_ in enumerate(new)}
-    bodies = asked.bodies
-    draft.add_requests(Request(numbers[hash_], hash_, bodies[hash_], estimate(len(bodies[hash_]))) for hash_ in new)
+    draft.add_requests(asked.request(hash_, numbers[hash_]) for hash_ in new)
     start = draft.n_rows
     frame = in_pandas(table, start)[asked.columns]
     for part in snapshot.pack(snapshot.Snapshot(frame, asked.numbers(numbers), asked.skipped)):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 import batchframe as bf
 from batchframe.core.template import parse
+from batchframe.frame.values import values
 from batchframe.simulator import Simulator
 
 HOSTILE = [
@@ -66,6 +68,48 @@ def test_a_value_is_put_in_as_it_is(template: str, value: str) -> None:
     """A value is never scanned again, and percent signs of a template are percent signs."""
     rendered = list(parse(template, ["text", "secret"]).render({"text": [value], "secret": ["canary"]}))
     assert rendered == [template.replace("{{", "{").replace("}}", "}").replace("{text}", "\0").replace("\0", value)]
+
+
+HOSTILE_JINJA = [
+    "{{ ''.__class__.__mro__ }}",
+    "{{ text.__class__ }}",
+    "{{ row.__class__ }}",
+    "{{ row['__class__'] }}",
+    "{{ row|attr('__class__') }}",
+    "{{ text|attr('__class__') }}",
+    "{{ cycler.__init__.__globals__ }}",
+    "{{ lipsum.__globals__ }}",
+    "{{ range.__globals__ }}",
+    "{{ self.__init__.__globals__ }}",
+    "{{ self._TemplateReference__context }}",
+    "{{ '{0.__class__}'.format(text) }}",
+    "{{ ('%s' | format(text)).__class__ }}",
+    "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}",
+    "{% set text.x = 1 %}",
+    "{{ items.append(1) }}",
+    "{% include '/etc/passwd' %}",
+    "{{ secrets }}",
+]
+
+
+@pytest.mark.parametrize("template", HOSTILE_JINJA)
+def test_a_jinja_template_reaches_nothing_but_columns(template: str) -> None:
+    """The same with Jinja, whose sandbox is known to be left through attributes."""
+    with pytest.raises(bf.TemplateError):
+        list(bf.jinja(template).bind(["text", "items"]).render({"text": ["x"], "items": [["y"]]}, 1))
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_jinja_puts_a_value_in_as_it_is(value: str) -> None:
+    """Not scanned again, not escaped."""
+    rendered = list(bf.jinja("<{{ text }}{{ row.text }}>").bind(["text"]).render({"text": [value]}, 1))
+    assert rendered == [f"<{value}{value}>"]
+
+
+def test_jinja_is_handed_no_object_that_can_write(tmp_path: Path) -> None:
+    """Arrays and frames have public methods that write files, which a sandbox lets through."""
+    held = pd.Series([np.arange(3), pd.DataFrame({"a": [1]}), Path("/etc")], dtype=object)
+    assert [type(value) for value in values(held)] == [list, str, str]
 
 
 @given(st.text(), st.text(), st.text())
