@@ -26,6 +26,9 @@ from tests.judging import judge
 SMALL_WRITES = {"batchframe.store.copying._ROWS_PER_WRITE": 2}
 """So that a COPY of a few rows takes several writes."""
 
+RENEWS = "AS held(id, token)"
+"""What tells the statement that renews leases."""
+
 _AT_ONCE = 8
 """With more, an engine may be starved for longer than its lease, and take another way than the one to be cut."""
 
@@ -57,6 +60,8 @@ def play(worlds: Worlds, scenario: str, armed: Armed | None) -> set[str]:
     # What is asked in real time and loses its lease to a busy machine is given up before it comes to all it should.
     lease = 3.0 if SCENARIOS[scenario].late else 1.0
     with worlds(patches=SMALL_WRITES, lease_seconds=lease) as world:
+        if armed and RENEWS in armed.name:
+            world.simulator.faults.on("files.create", "late", seconds=2 * lease)  # a renewal comes only with time
         job_id = SCENARIOS[scenario].submit(world.database, world.site, world.simulator)
         sent = survive(world, armed, lambda: SCENARIOS[scenario].cancel(world.database, job_id, world.simulator))
         judge(world.database, world.simulator, lost=SCENARIOS[scenario].lost if armed else 0)
