@@ -26,6 +26,7 @@ def run(path: Path, timeout: float = 120.0) -> nbformat.NotebookNode:
         AssertionError: a kernel outlived the cell it should have died in.
     """
     notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -42,15 +43,18 @@ def run(path: Path, timeout: float = 120.0) -> nbformat.NotebookNode:
                     cell.outputs = []
                     break
                 assert DIES not in cell.metadata.get("tags", ()), "the kernel outlived a cell that kills it"
-    return _tidy(notebook)
-
-
-def _tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Without what only this run knows: times of execution and widget states nobody can use without its kernel."""
-    notebook.metadata.pop("widgets", None)
+            _keep_widgets(client, notebook)
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
+        cell.metadata.pop("execution", None)  # times, which only this run knows
     return notebook
+
+
+def _keep_widgets(client: NotebookClient, notebook: nbformat.NotebookNode) -> None:
+    """Add what the bars of this kernel look like now, for whoever reads the notebook without running it."""
+    before = notebook.metadata.get("widgets", {})
+    client.set_widgets_metadata()
+    for kind, kept in before.items():
+        notebook.metadata.widgets[kind]["state"] |= kept["state"]
 
 
 def main() -> None:
