@@ -8,6 +8,7 @@ from typing import Any
 from batchframe.config import Settings, load_settings, veiled
 from batchframe.engine.background import Background
 from batchframe.errors import ConfigurationError, DatabaseError
+from batchframe.frame.refreshing import Refresher
 from batchframe.providers.base import Provider
 from batchframe.store import embedded, jobs
 from batchframe.store.database import Database
@@ -30,6 +31,7 @@ class Session:
         url = settings.database_url
         self.database = Database(url.get_secret_value() if url else embedded.start(settings.home))
         self.background = Background(self.database, self.providers, settings)
+        self.views = Refresher(self.background.wait_for_change)
 
     @property
     def provider_id(self) -> str:
@@ -47,6 +49,7 @@ class Session:
 
     def close(self) -> None:
         """Stop the engine and close the connections; open jobs stay open, for the next session or a worker."""
+        self.views.stop()
         self.background.stop()
         self.database.close()
 
