@@ -70,7 +70,7 @@ def as_html(summary: Summary, *, live: bool = False, mark: str = "") -> str:
         moment = summary.at.astimezone(UTC)
         blocks.append(_block(f"As of {moment:%Y-%m-%d %H:%M:%S} UTC", f"margin-top:8px;font-size:85%;{_MUTED}"))
     card = (
-        f"max-width:680px;box-sizing:border-box;padding:12px 16px;border:1px solid {_RULE};border-radius:6px;"
+        f"max-width:720px;box-sizing:border-box;padding:12px 16px;border:1px solid {_RULE};border-radius:6px;"
         "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.5;"
         "color:var(--jp-ui-font-color1,inherit);text-align:left;overflow-wrap:anywhere"
     )

@@ -83,7 +83,7 @@ def jupyterlab(folder: Path, cells: Sequence[str]) -> Iterator[Lab]:
         finally:
             server.send_signal(signal.SIGTERM)
             try:
-                server.wait(20)
+                server.wait(30)
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
                 server.wait()
