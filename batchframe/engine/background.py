@@ -7,33 +7,20 @@ notice tells of what other processes did.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from batchframe.config import Settings
 from batchframe.engine.engine import Engine
+from batchframe.engine.shutdown import stop_at_shutdown, stopped
 from batchframe.providers.base import Provider
 from batchframe.store.database import Database
 
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
-
-_running: weakref.WeakSet[Background] = weakref.WeakSet()
-
-
-def _stop_running() -> None:
-    for background in list(_running):
-        background.stop()
-
-
-# Plain `atexit` runs when the thread pools are gone already, too late for an engine to give its leases back. This hook,
-# which the pools use themselves, runs before; it has no public name.
-getattr(threading, "_register_atexit", atexit.register)(_stop_running)
 
 
 class Background:
@@ -71,7 +58,7 @@ class Background:
             )
             self._thread.start()
             ready.wait()
-            _running.add(self)
+            stop_at_shutdown(self)
 
     def ensure(self) -> None:
         """Start the engine if it does not run."""
@@ -92,7 +79,7 @@ class Background:
 
     def stop(self) -> None:
         """Stop working; nothing is lost, and the next engine goes on at once."""
-        _running.discard(self)
+        stopped(self)
         with self._starting:
             if self._thread is None or self._loop is None or self._main is None:
                 return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import os
 import time
 import warnings
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any, Generic, Literal, overload
 
 import msgspec
@@ -17,7 +17,7 @@ import pandas as pd
 from batchframe.core.pricing import rates
 from batchframe.core.spec import JobSpec
 from batchframe.errors import InputError, JobEndedError, JobPausedError, ParameterError
-from batchframe.frame import columns, parquet
+from batchframe.frame import columns, live, parquet, views
 from batchframe.frame.dataset import Dataset, in_pandas
 from batchframe.frame.functions import RowFunction
 from batchframe.frame.other_frames import OtherSource, opened
@@ -26,6 +26,7 @@ from batchframe.frame.requests import as_frame, ask
 from batchframe.frame.results import Results
 from batchframe.frame.session import Session
 from batchframe.frame.sources import DatasetSource, Filled, FrameSource, KeptSource, Source
+from batchframe.frame.summary import Reader
 from batchframe.frame.terms import Money, check_budget
 from batchframe.frame.usage import JobUsage, read_batches
 from batchframe.model import Job
@@ -49,6 +50,7 @@ class JobHandle(Generic[Filled]):
         self._job = job
         self._spec = JobSpec.from_json(job.spec)
         self._source = source
+        self._reader = Reader(session.database, job)
 
     @property
     def id(self) -> int:
@@ -71,6 +73,21 @@ class JobHandle(Generic[Filled]):
             self._job = jobs.find(connection, self._job.id) or self._job
             return read(connection, self._job)
 
+    def watch(self) -> None:
+        """Show it live. In a notebook this returns at once; in a terminal it shows a bar until the job has ended.
+
+        An interrupt ends the watching, never the job.
+        """
+        if live.kernel_shell() is not None:
+            from IPython.display import display
+
+            display(self)  # type: ignore[no-untyped-call]
+            return
+        now = self.progress()
+        self._warn_if_not_ours(now)
+        with suppress(KeyboardInterrupt):
+            self._follow(now, None, shown=True)
+
     def wait(self, timeout: float | None = None, *, progress: bool = True) -> Filled:
         """Wait until every request is settled, then return the frame with the result columns; of a data set, None.
 
@@ -86,10 +103,16 @@ class JobHandle(Generic[Filled]):
             JobEndedError: a reason such as a model that does not exist has ended the job as a whole.
             ConfigurationError: the job is open and there is no API key to go on with.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        seen, now = -1, self.progress()
+        now = self.progress()
         self._warn_if_not_ours(now)
-        with Bar(self._title(), now, shown=progress and self._job.n_requests > 0) as bar:
+        now = self._follow(now, timeout, shown=progress)
+        self._raise_if_stuck(now)
+        return self._filled()
+
+    def _follow(self, now: Progress, timeout: float | None, *, shown: bool) -> Progress:
+        """Wait with a bar until the job has ended or is paused."""
+        deadline, seen = None if timeout is None else time.monotonic() + timeout, -1
+        with Bar(self._title(), now, shown=shown and self._job.n_requests > 0) as bar:
             while _goes_on(now):
                 self._ensure_engine()
                 left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())
@@ -99,8 +122,7 @@ class JobHandle(Generic[Filled]):
                 now = self.progress()
                 bar.show(now)
             bar.show(now)
-        self._raise_if_stuck(now)
-        return self._filled()
+        return now
 
     def __await__(self) -> Generator[Any, None, Filled]:
         return self._wait_async().__await__()
@@ -331,11 +353,21 @@ class JobHandle(Generic[Filled]):
         return f"job {self.id}" + (f" {self.name!r}" if self.name else "")
 
     def __repr__(self) -> str:
-        route = self._job.route
-        return f"{self._title()} ({route.model}, {route.endpoint} at {route.provider})\n{self.progress()}"
+        return views.as_text(self._reader.read())
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        return views.as_html(self._reader.read())
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        summary = self._reader.read()
+        return {"text/plain": views.as_text(summary), "text/html": views.as_html(summary)}
+
+    def _ipython_display_(self) -> None:
+        """IPython's hook for what displays itself; refused, it shows the static view."""
+        summary = None if live.kernel_shell() is None else self._reader.read()
+        if summary is None or summary.closed:
+            raise NotImplementedError
+        live.show(summary, self._reader.read, self.cancel, self._session.views)
 
 
 def _goes_on(now: Progress) -> bool:

@@ -23,7 +23,8 @@ class Progress:
         rows, skipped: rows of the frame, and those not asked because a value is missing.
         requests: distinct requests; ok + failed + cancelled + pending of them.
         reused: those of `ok` that another job had paid for.
-        answered_at_provider: those of `pending` that the provider says it has worked off, their results not yet here.
+        at_provider: those of `pending` that are with the provider; the others wait here.
+        answered_at_provider: those of `at_provider` that the provider says it has worked off.
         batches: how many batches are in each state.
         trouble: what keeps it from going on, or why it was ended; None when there is nothing.
         usage: what it has cost, and what the rest is expected to cost.
@@ -38,6 +39,7 @@ class Progress:
     cancelled: int
     pending: int
     reused: int
+    at_provider: int
     answered_at_provider: int
     batches: Mapping[str, int]
     trouble: str | None
@@ -61,6 +63,7 @@ class Progress:
 def read(connection: Connection, job: Job) -> Progress:
     """Where the job stands now."""
     work = outcomes.work(connection, job.id)
+    pending = job.n_requests - job.n_settled
     return Progress(
         status=_status(job, stuck=work.stuck),
         rows=job.n_rows,
@@ -69,9 +72,10 @@ def read(connection: Connection, job: Job) -> Progress:
         ok=job.n_ok,
         failed=job.n_failed,
         cancelled=job.n_cancelled,
-        pending=job.n_requests - job.n_settled,
+        pending=pending,
         reused=job.n_reused,
-        answered_at_provider=min(work.answered, job.n_requests - job.n_settled),
+        at_provider=min(max(work.at_provider, work.answered), pending),
+        answered_at_provider=min(work.answered, pending),
         batches=work.states,
         trouble=_trouble(job, work.trouble),
         usage=read_usage(connection, job),

@@ -9,6 +9,7 @@ from batchframe.config import Settings, load_settings, veiled
 from batchframe.engine.background import Background
 from batchframe.engine.detached import Detached
 from batchframe.errors import ConfigurationError, DatabaseError
+from batchframe.frame.refreshing import Refresher
 from batchframe.providers.base import Provider
 from batchframe.store import embedded, jobs
 from batchframe.store.database import Database
@@ -32,6 +33,7 @@ class Session:
         self.database = Database(url.get_secret_value() if url else embedded.start(settings.home))
         kind = Detached if settings.worker == "process" else Background
         self.background = kind(self.database, self.providers, settings)
+        self.views = Refresher(self.background.wait_for_change)
 
     @property
     def provider_id(self) -> str:
@@ -49,6 +51,7 @@ class Session:
 
     def close(self) -> None:
         """Stop the engine and close the connections; open jobs stay open, for the next session or a worker."""
+        self.views.stop()
         self.background.stop()
         self.database.close()
 

@@ -43,14 +43,19 @@ class JobUsage:
     def __str__(self) -> str:
         if self.cost_usd is None:
             return f"{self.input_tokens:,} input and {self.output_tokens:,} output tokens; the price is not known"
-        parts = [f"{dollars(self.cost_usd)} spent"]
+        return ", ".join([f"{dollars(self.cost_usd)} spent", *self.outlook])
+
+    @property
+    def outlook(self) -> list[str]:
+        """In words, what stands beside the cost so far: what is to come, what was saved, and the budget."""
+        parts = []
         if self.to_come_usd:
             parts.append(f"about {dollars(self.to_come_usd)} to come")
         if self.saved_usd:
             parts.append(f"about {dollars(self.saved_usd)} saved by cancelling")
         if self.budget_usd is not None:
             parts.append(f"budget {dollars(self.budget_usd)}")
-        return ", ".join(parts)
+        return parts
 
 
 def read_usage(connection: Connection, job: Job) -> JobUsage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -74,6 +75,23 @@ def newest_first(connection: Connection) -> list[Job]:
     """All jobs, open ones before closed ones, the newest first."""
     rows = connection.execute(text(f"SELECT {_COLUMNS} FROM job ORDER BY closed_at IS NOT NULL, id DESC"))
     return [_job(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When a job was asked and closed, and the time now, all by the database's clock; `closed` is None while open."""
+
+    asked: datetime
+    closed: datetime | None
+    now: datetime
+
+
+def times(connection: Connection, job_id: int) -> Times:
+    """The times of a job."""
+    row = connection.execute(
+        text("SELECT created_at AS asked, closed_at AS closed, now() AS now FROM job WHERE id = :job"), {"job": job_id}
+    ).one()
+    return Times(row.asked, row.closed, row.now)
 
 
 def create(

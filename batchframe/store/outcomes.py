@@ -238,12 +238,14 @@ class Work:
 
     Attributes:
         states: how many are in each state.
-        answered: requests the provider says it has worked off, in batches whose results are not here yet.
+        at_provider: requests of batches that are sent, or may be, and whose results are not here yet.
+        answered: those of them the provider says it has worked off.
         trouble: what keeps one of them from going on, or None.
         stuck: whether all that is left waits for another job, which is paused.
     """
 
     states: Mapping[str, int]
+    at_provider: int
     answered: int
     trouble: str | None
     stuck: bool
@@ -254,6 +256,10 @@ def work(connection: Connection, job_id: int) -> Work:
     rows = connection.execute(
         text("""
             SELECT state, count(*) AS n, max(error) AS error,
+                -- Of rows asked in real time those that were answered are settled already.
+                CAST(COALESCE(sum(n_requests - CASE WHEN state = 'asking' THEN LEAST(n_paid, n_requests) ELSE 0 END)
+                    FILTER (WHERE state IN ('creating', 'unsure', 'submitted', 'ended', 'asking')), 0) AS bigint)
+                    AS at_provider,
                 COALESCE(sum(provider_completed + provider_failed)
                     FILTER (WHERE state IN ('submitted', 'ended')), 0) AS answered
             FROM batch WHERE job_id = :job GROUP BY state
@@ -264,7 +270,13 @@ def work(connection: Connection, job_id: int) -> Work:
     lender = None if errors else _paused_lender(connection, job_id)
     trouble = errors[0] if errors else lender or _refusal_of_rows(connection, job_id)
     stuck = lender is not None and all(row.state in ("done", "failed") for row in rows)
-    return Work({row.state: row.n for row in rows}, sum(row.answered for row in rows), trouble, stuck)
+    return Work(
+        states={row.state: row.n for row in rows},
+        at_provider=sum(row.at_provider for row in rows),
+        answered=sum(row.answered for row in rows),
+        trouble=trouble,
+        stuck=stuck,
+    )
 
 
 def _refusal_of_rows(connection: Connection, job_id: int) -> str | None:
