@@ -90,7 +90,6 @@ def test_a_job_is_watched_interrupted_cancelled_and_found_again(
     expect(live).to_contain_text("200 at the provider")
     expect(live).to_contain_text("200 waiting")
     expect(outputs(page, 1).locator(VIEW).locator("visible=true")).to_have_count(1)
-    outputs(page, 1).screenshot(path=tmp_path / "view.png")
     page.screenshot(path=tmp_path / "running.png")
 
     # The stop button ends the waiting, not the job.
