@@ -76,15 +76,13 @@ class LiveView:
         self._showing = threading.RLock()
         self._static: Any = None
         self._card = widgets.HTML()
-        self._cancel = widgets.Button(description="Cancel job", tooltip="Stop the job; asks first")
+        self._cancel = widgets.Button(description="Cancel job")
         self._question = widgets.HTML("Really cancel? Answers made until then are kept, and paid for.")
         self._yes = widgets.Button(description="Yes, cancel", button_style="danger")
         self._no = widgets.Button(description="No, go on")
         self._trouble = widgets.HTML()
-        self._asking = widgets.HBox(
-            [self._question, self._yes, self._no], layout=widgets.Layout(display="none", align_items="center")
-        )
-        self._root = widgets.VBox([self._card, self._trouble, self._cancel, self._asking])
+        self._buttons = widgets.HBox([self._cancel], layout=widgets.Layout(align_items="center"))
+        self._root = widgets.VBox([self._card, self._trouble, self._buttons])
         self._cancel.on_click(lambda _: self._ask(really=True))
         self._no.on_click(lambda _: self._ask(really=False))
         self._yes.on_click(lambda _: self._really_cancel())
@@ -129,7 +127,7 @@ class LiveView:
     def close(self) -> None:
         """Take the widget out of the kernel and off the page."""
         with self._showing:
-            for widget in (*self._asking.children, *self._root.children, self._root):
+            for widget in (self._cancel, self._question, self._yes, self._no, *self._root.children, self._root):
                 widget.close()
 
     def _show_card(self, *, live: bool) -> None:
@@ -148,14 +146,16 @@ class LiveView:
 
     def _static_bundle(self) -> dict[str, str]:
         # JupyterLab says "Error displaying widget" for the output after this one when its kernel is gone.
-        after = f".jp-OutputArea-child:has(.{self._mark}) + .jp-OutputArea-child .jupyter-widgets:not(:has(*))"
-        html = f"<style>{after}{{display:none}}</style>" + views.as_html(self._summary, mark=self._mark)
+        next_output = f".jp-OutputArea-child:has(.{self._mark}) + .jp-OutputArea-child > .jp-OutputArea-output"
+        html = f"<style>{next_output}.jupyter-widgets:not(:has(*)){{display:none}}</style>" + views.as_html(
+            self._summary, mark=self._mark
+        )
         return {"text/plain": views.as_text(self._summary), "text/html": html}
 
     def _ask(self, *, really: bool) -> None:
         with self._showing:
-            self._cancel.layout.display = "none" if really else None
-            self._asking.layout.display = None if really else "none"
+            if self._buttons.children:
+                self._buttons.children = (self._question, self._yes, self._no) if really else (self._cancel,)
 
     def _really_cancel(self) -> None:
         with self._showing:
@@ -170,7 +170,7 @@ class LiveView:
         self.refresh()
 
     def _hide_buttons(self) -> None:
-        self._cancel.layout.display = self._asking.layout.display = "none"
+        self._buttons.children = ()
 
     def _say(self, trouble: str) -> None:
         self._trouble.value = views.as_trouble(trouble) if trouble else ""

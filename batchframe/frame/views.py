@@ -74,7 +74,9 @@ def as_html(summary: Summary, *, live: bool = False, mark: str = "") -> str:
         "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.5;"
         "color:var(--jp-ui-font-color1,inherit);text-align:left;overflow-wrap:anywhere"
     )
-    return f'<div class="batchframe-job {escape(mark)}" style="{card}">{"".join(blocks)}</div>'
+    # Two amounts in dollars would be typeset as a formula between them; pandas asks for the same by these two names.
+    classes = f"batchframe-job tex2jax_ignore mathjax_ignore {escape(mark)}".rstrip()
+    return f'<div class="{classes}" style="{card}">{"".join(blocks)}</div>'
 
 
 def as_trouble(words: str, colour: str = _STATUS["paused"]) -> str:
@@ -131,7 +133,11 @@ def _tiles(summary: Summary) -> str:
     now, usage = summary.progress, summary.progress.usage
     rows = [f"{now.requests:,} requests for {now.rows:,} rows"]
     rows += [f"{count:,} {what}" for what, count in (("skipped", now.skipped), ("reused", now.reused)) if count]
-    tiles = [("done", _percent(summary), ", ".join(rows))]
+    tiles = [
+        ("answered", _percent(now.ok / now.requests if now.requests else 1.0), ", ".join(rows))
+        if summary.closed
+        else ("progress", _percent(summary.share), ", ".join(rows))
+    ]
     if not summary.closed and summary.pace is not None:
         tiles.append(("pace", f"{_number(summary.pace)}/s", "requests, over the last minute"))
     tiles.append(("time", duration(summary.elapsed), _to_come(summary) if not summary.closed else ""))
@@ -189,9 +195,8 @@ def _rough(seconds: float) -> float:
     return -(-seconds // step) * step
 
 
-def _percent(summary: Summary) -> str:
+def _percent(share: float) -> str:
     # 100 % only when it is: of a million requests the last few take the longest.
-    share = summary.share
     return f"{share:.0%}" if share == 1 else f"{min(share, 0.99):.0%}"
 
 

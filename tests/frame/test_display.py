@@ -114,7 +114,9 @@ def test_a_job_is_not_said_to_be_done_before_it_is() -> None:
     """Of a million requests the last ones take the longest."""
     nearly = dataclasses.replace(PROGRESS, requests=1000, ok=999, failed=0, pending=1, at_provider=0)
     nearly = dataclasses.replace(nearly, answered_at_provider=0)
-    assert "99%" in words(views.as_html(dataclasses.replace(SUMMARY, progress=nearly)))
+    assert "progress 99%" in words(views.as_html(dataclasses.replace(SUMMARY, progress=nearly)))
+    cancelled = dataclasses.replace(nearly, status="cancelled", ok=250, cancelled=750, pending=0)
+    assert "answered 25%" in words(views.as_html(dataclasses.replace(SUMMARY, progress=cancelled)))
 
 
 def test_no_estimate_is_made_from_nothing() -> None:

@@ -338,6 +338,6 @@ def test_a_repr_says_what_one_needs_to_know(session: bf.Session, simulator: Simu
     job = frame.llm.batch("{text}", model="m", name="mine")
     job.wait(30, progress=False)
     assert "done: 10 requests for 10 rows: 9 ok, 1 failed" in repr(job)
-    assert "done: 10 requests" in job._repr_html_()
+    assert ">done</span>" in job._repr_html_()
     assert "1, of which 0 open" in repr(session)
     assert "sk-test" not in repr(session) + repr(session.settings) + session._repr_html_()

@@ -27,7 +27,7 @@ ERROR = "Error displaying widget"
 
 
 ASK = """
-frame = pd.DataFrame({"text": [f"ticket {n}" for n in range(600)]})
+frame = pd.DataFrame({"text": [f"ticket {n}" + " word" * 60 for n in range(600)]})
 job = frame.llm.batch("{text}", model="gpt-5-mini", name="tickets", budget_usd=20)
 job
 """
@@ -67,8 +67,10 @@ def test_a_job_is_watched_interrupted_cancelled_and_found_again(
 ) -> None:
     """What a user sees and does in the hours a batch takes, and the next morning."""
     simulator.settings.duration = 4
-    simulator.settings.enqueued_tokens = 700
-    simulator.faults.row("ticket", status=400, code="content_filter", message="Not <b>this</b>.", times=1)
+    simulator.settings.enqueued_tokens = 22_000
+    simulator.faults.row(
+        re.compile(r"(?:ticket |\d)77 "), status=400, code="content_filter", message="Not <b>this</b>."
+    )
     page.goto(lab.page)
     first = page.locator(".jp-Notebook .jp-CodeCell").first
     expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_visible()
@@ -83,8 +85,8 @@ def test_a_job_is_watched_interrupted_cancelled_and_found_again(
     expect(live).to_contain_text("running")
     simulator.wait_for(lambda seen: any(batch.status == "completed" for batch in seen.batches), 60)
     simulator.settings.duration = 3600
-    expect(live).to_contain_text("199 answered")
-    expect(live).to_contain_text("1 content_filter Not <b>this</b>.")
+    expect(live).to_contain_text("198 answered")
+    expect(live).to_contain_text("2 content_filter Not <b>this</b>.")
     expect(live).to_contain_text("200 at the provider")
     expect(live).to_contain_text("200 waiting")
     expect(outputs(page, 1).locator(VIEW).locator("visible=true")).to_have_count(1)
@@ -126,7 +128,7 @@ def test_a_job_is_watched_interrupted_cancelled_and_found_again(
     # Saved, and loaded again, it is the same.
     with page.expect_response(lambda seen: seen.request.method == "PUT" and lab.notebook.name in seen.url):
         page.keyboard.press("Control+s")
-    assert_the_file_holds_the_end(lab.notebook)
+    assert_the_file_holds_the_end(lab.notebook, figures)
     page.reload()
     expect(live).to_be_visible()
     assert live.inner_text() == figures
@@ -154,14 +156,16 @@ def status(view: Locator) -> Locator:
     return view.get_by_text(re.compile(r"^(running|paused|cancelling|done|cancelled|failed)$"))
 
 
-def assert_the_file_holds_the_end(path: Path) -> None:
+def assert_the_file_holds_the_end(path: Path, figures: str) -> None:
     """Whoever opens it without a kernel, or sends it to others, has the figures, and no sign of a key."""
     text = path.read_text()
     cells = nbformat.reads(text, as_version=4).cells
     saved = cells[1].outputs[0].data["text/html"]
     assert "batchframe-job" in saved
     assert ">cancelled</span>" in saved
-    assert "<b>199</b> answered" in saved
+    answered = re.search(r"(\d+) answered", figures)
+    assert answered is not None
+    assert f"<b>{answered[1]}</b> answered" in saved
     assert "<b>this" not in saved
-    assert "199 ok, 1 failed" in cells[1].outputs[0].data["text/plain"]
+    assert f"{answered[1]} ok, 2 failed" in cells[1].outputs[0].data["text/plain"]
     assert not [one for one in cells[1].outputs if one.output_type in ("stream", "error")]
