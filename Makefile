@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint audit bench bench-queue soak clean
+.PHONY: demo test lint audit bench bench-queue bench-streaming notebooks soak clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,14 @@ bench: $(VENV)/ready
 
 bench-queue: $(VENV)/ready
 	$(BIN)/python -m benchmarks.queue
+
+bench-streaming: $(VENV)/ready
+	$(BIN)/python -m benchmarks.streaming
+
+# Runs the notebooks and keeps their outputs.
+notebooks: $(VENV)/ready
+	$(BIN)/python -m tests.notebooks.running
+	$(BIN)/ruff format --quiet notebooks
 
 soak: $(VENV)/ready
 	$(BIN)/python -m tests.faults.soak $(SOAK)

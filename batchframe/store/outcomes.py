@@ -187,7 +187,9 @@ def settled_of(connection: Connection, job_id: int, row_nos: Sequence[int]) -> G
     """The final outcomes of some requests of a job; as `settled`."""
     query = f"""
         SELECT {_SETTLED} FROM unnest(%s::integer[]) AS wanted(row_no)
-        JOIN outcome o ON o.job_id = %s AND o.row_no = wanted.row_no AND o.final
+        CROSS JOIN LATERAL (
+            SELECT * FROM outcome WHERE job_id = %s AND row_no = wanted.row_no AND final LIMIT 1
+        ) o
     """
     return _settled(connection, query, (list(row_nos), job_id))
 
