@@ -61,6 +61,7 @@ class Steps:
         except OSError as error:
             raise ConfigurationError(f"BATCHFRAME_HOME={settings.home} cannot be written to: {error}.") from None
         self._uploading = asyncio.Semaphore(_UPLOADS_AT_ONCE)
+        self._reading = asyncio.Semaphore(1)  # a batch's results at a time are in memory; two would be no faster
         self._steps: dict[BatchState, Callable[[Batch, Provider], Awaitable[Batch | None]]] = {
             BatchState.PLANNED: self._send,
             BatchState.UPLOADED: self._create,
@@ -235,9 +236,10 @@ class Steps:
                     gone = True
                 except ProviderError as error:
                     return await self._later(batch, error=str(error))
-            await asyncio.to_thread(
-                self._settling.results, batch, list(paths.values()), gone=gone, must_be_whole=patient
-            )
+            async with self._reading:
+                await asyncio.to_thread(
+                    self._settling.results, batch, list(paths.values()), gone=gone, must_be_whole=patient
+                )
         except IncompleteResultsError as error:
             return await self._look_again(batch, provider, str(error))
         finally:

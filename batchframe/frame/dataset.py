@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from batchframe.core.spec import JobSpec
 from batchframe.errors import InputError
@@ -57,27 +58,25 @@ class Dataset:
         Args:
             columns: the columns to read; None reads all.
         """
-        # Without these a row group, often a million rows, is read ahead as a whole.
-        options = ds.ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=_BUFFER, pre_buffer=False)
-        scanner = self._source.scanner(
-            columns=None if columns is None else list(columns),
-            batch_size=ROWS_PER_CHUNK,
-            batch_readahead=1,
-            fragment_readahead=1,
-            fragment_scan_options=options if self._source_is_parquet() else None,
-            use_threads=False,
-        )
+        wanted = list(self.schema.names if columns is None else columns)
         table = None
-        for batch in scanner.to_batches():
+        for batch in self._batches(wanted):
             if batch.num_rows:
                 table = pa.Table.from_batches([batch])
                 yield table
         if table is None:
-            yield scanner.projected_schema.empty_table()
+            yield pa.schema([self.schema.field(name) for name in wanted]).empty_table()
 
-    def _source_is_parquet(self) -> bool:
-        kind = getattr(self._source, "format", None)
-        return isinstance(kind, ds.ParquetFileFormat)
+    def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        for fragment in self._source.get_fragments():
+            if isinstance(fragment, ds.ParquetFileFragment) and fragment.physical_schema.equals(self.schema):
+                # The scanner holds whole row groups, often a million rows; this a few pages of each column.
+                with fragment.filesystem.open_input_file(fragment.path) as file:
+                    parquet = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
+                    yield from parquet.iter_batches(ROWS_PER_CHUNK, columns=columns, use_threads=False)
+            else:
+                scanner = fragment.scanner(schema=self.schema, columns=columns, batch_size=ROWS_PER_CHUNK)
+                yield from scanner.to_batches()
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{field.name}: {field.type}" for field in self.schema)
