@@ -109,6 +109,7 @@ class Engine:
                 await asyncio.gather(*beside, return_exceptions=True)
             finally:  # also when it is told to stop twice
                 leases.give_back()  # not in a pool's thread: an event loop that is closing may have none left
+                self._steps.reading.close()
 
     def held(self) -> dict[int, int]:
         """The batches being worked on, each with the token it was claimed with."""

@@ -25,6 +25,7 @@ from batchframe.core.quota import split_at, stated_limit
 from batchframe.core.states import Event
 from batchframe.engine.asking import Asking
 from batchframe.engine.insisting import insist
+from batchframe.engine.own_thread import OwnThread
 from batchframe.engine.settling import IncompleteResultsError, Settling
 from batchframe.engine.watching import tally, working_on
 from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
@@ -61,7 +62,7 @@ class Steps:
         except OSError as error:
             raise ConfigurationError(f"BATCHFRAME_HOME={settings.home} cannot be written to: {error}.") from None
         self._uploading = asyncio.Semaphore(_UPLOADS_AT_ONCE)
-        self._reading = asyncio.Semaphore(1)  # a batch's results at a time are in memory; two would be no faster
+        self.reading = OwnThread("batchframe-results")
         self._steps: dict[BatchState, Callable[[Batch, Provider], Awaitable[Batch | None]]] = {
             BatchState.PLANNED: self._send,
             BatchState.UPLOADED: self._create,
@@ -236,10 +237,9 @@ class Steps:
                     gone = True
                 except ProviderError as error:
                     return await self._later(batch, error=str(error))
-            async with self._reading:
-                await asyncio.to_thread(
-                    self._settling.results, batch, list(paths.values()), gone=gone, must_be_whole=patient
-                )
+            await self.reading.run(
+                self._settling.results, batch, list(paths.values()), gone=gone, must_be_whole=patient
+            )
         except IncompleteResultsError as error:
             return await self._look_again(batch, provider, str(error))
         finally:
