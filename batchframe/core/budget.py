@@ -80,10 +80,13 @@ class Account:
         if self.spent + self.reserved + cost <= self.budget:
             return None
         under_way = f" and about {dollars(self.reserved)} is under way" if self.reserved else ""
-        return (
-            f"{self.whose} of {dollars(self.budget)} is used up: {dollars(self.spent)} is spent{under_way}, and the "
-            f"next {requests:,} requests would cost about {dollars(cost)}. {self.remedy}"
-        )
+        following = f"the next {requests:,} requests" if requests > 1 else "the next request"
+        if not self.spent and not self.reserved:
+            said = f"is too small: {following} would cost about {dollars(cost)}"
+        else:
+            said = f"is used up: {dollars(self.spent)} is spent{under_way}, and {following} would cost about "
+            said += dollars(cost)
+        return f"{self.whose} of {dollars(self.budget)} {said}. {self.remedy}"
 
 
 def dollars(amount: Decimal) -> str:

@@ -42,10 +42,18 @@ class JobHandle(Generic[Filled]):
     What waiting gives is a frame of the kind the job was made of; of a data set it gives nothing, `to_parquet` does.
     """
 
-    def __init__(self, session: Session, job: Job, source: Source[Filled] | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        job: Job,
+        source: Source[Filled] | None = None,
+        function: RowFunction | None = None,
+    ) -> None:
         """Args:
         source: the rows of the caller; without them the handle works on those the job keeps.
+        function: the function that made the prompts, if one did and it is at hand.
         """
+        self._function = function
         self._session = session
         self._job = job
         self._spec = JobSpec.from_json(job.spec)
@@ -167,7 +175,8 @@ class JobHandle(Generic[Filled]):
             frame: of pandas, or any that `bf.batch` takes, which comes back as the same kind of frame.
             overwrite: write over a column of the same name that is not from an earlier fill.
             prefix: put before the name of every result column, as to compare jobs in one frame.
-            template: the function that made the prompts, when the job's template was one; it is not kept.
+            template: the function that made the prompts, when the job's template was one: only the handle of the call
+                itself still has it.
 
         Raises:
             TemplateError: the frame lacks a column the template names, or the template was a function and is not here.
@@ -183,7 +192,7 @@ class JobHandle(Generic[Filled]):
         if not overwrite:
             columns.check_free(table.columns, results.spec, self._job.route.endpoint)
         limit = self._session.settings.batch_max_bytes
-        asked = ask(mine, self._spec, self._job.route, limit, template, unreadable_ok=True)
+        asked = ask(mine, self._spec, self._job.route, limit, template or self._function, unreadable_ok=True)
         numbers = results.numbers(asked)
         absent = (numbers[:, 0] < 0) & np.array([column is None for column in asked.skipped], dtype=bool)
         if n_absent := int(absent.sum()):
@@ -221,7 +230,7 @@ class JobHandle(Generic[Filled]):
         source: Source[Any] = self._source or self._kept()
         if rows is not None:
             limit = self._session.settings.batch_max_bytes
-            source = DatasetSource(rows, self._spec, self._job.route, limit, template)
+            source = DatasetSource(rows, self._spec, self._job.route, limit, template or self._function)
         results = self._results()
         return parquet.write(path, source.chunks(results), results)
 

@@ -111,7 +111,8 @@ class Bar:
         self._bar.close()
         if kind is KeyboardInterrupt:
             tqdm.auto.tqdm.write(
-                f"{self._title} goes on in the background. job.wait() waits again, job.cancel() stops it."
+                f"{self._title} goes on in the background, while this process lives or a batchframe worker runs. "
+                "job.wait() waits again, job.cancel() stops it."
             )
 
     def show(self, progress: Progress) -> None:

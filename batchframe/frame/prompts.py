@@ -16,6 +16,8 @@ from batchframe.model import CHAT
 
 Text = str | JinjaTemplate
 Prompt = Text | Sequence[Mapping[str, Any]] | RowFunction
+_ROLES = ("user", "system", "developer", "assistant", "tool", "function")
+
 Images = str | Sequence[str] | Mapping[str, str]
 
 
@@ -64,6 +66,7 @@ def write(prompt: Prompt, system: Text | None) -> Written:
             raise InputError(f"system={system!r}: pass a text, or bf.jinja(…).")
         written.system = _plain(system, ["system"], written.jinja)
     if isinstance(prompt, str | JinjaTemplate) or _are_messages(prompt):
+        _check_roles(prompt)
         written.prompt = _plain(prompt, ["prompt"], written.jinja)
     elif callable(prompt):
         if inspect.iscoroutinefunction(prompt):
@@ -79,6 +82,14 @@ def write(prompt: Prompt, system: Text | None) -> Written:
 
 def _are_messages(prompt: Any) -> bool:
     return isinstance(prompt, list) and bool(prompt) and all(isinstance(message, Mapping) for message in prompt)
+
+
+def _check_roles(prompt: Any) -> None:
+    for number, message in enumerate([] if isinstance(prompt, str | JinjaTemplate) else prompt, start=1):
+        if "type" in message and "role" not in message:
+            continue  # of the responses endpoint: a call of a tool, and its output, have no role
+        if message.get("role") not in _ROLES:
+            raise InputError(f"Message {number} has the role {message.get('role')!r}: choose from {', '.join(_ROLES)}.")
 
 
 def _plain(value: Any, place: Place, jinja: list[Place]) -> Any:

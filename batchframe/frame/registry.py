@@ -44,7 +44,7 @@ def find(session: Session, key: int | str) -> Job:
     if found is None:
         near = ", ".join(repr(name) for name in names[:5])
         known = f" The newest names are {near}." if near else ""
-        raise JobNotFoundError(f"There is no job {key!r} in {session.database!r}.{known} bf.jobs() lists all.")
+        raise JobNotFoundError(f"There is no job {key!r} in this database.{known} bf.jobs() lists all.")
     return found
 
 

@@ -140,7 +140,9 @@ def as_frame(frame: pd.DataFrame | pd.Series[Any]) -> pd.DataFrame:
 def column_names(frame: pd.DataFrame | pd.Series[Any]) -> dict[str, Hashable]:
     """What a template may name, and the label it stands for; in a series, `{value}` is the series."""
     table = as_frame(frame)
-    names: dict[str, Hashable] = {str(label): label for label in reversed(list(table.columns))}
+    names: dict[str, Hashable] = {}
+    for label in table.columns:
+        names.setdefault(str(label), label)
     if isinstance(frame, pd.Series):
         names.setdefault("value", table.columns[0])
     return names

@@ -71,7 +71,7 @@ def submit_as(
                 draft.add_part(part)
 
     job = known_or_new(session, call, asked.digest(call.spec, call.route, call.name), table.columns, size, write)
-    return JobHandle(session, job, source(asked.numbers(), asked.skipped))
+    return JobHandle(session, job, source(asked.numbers(), asked.skipped), call.function)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def submit_dataset(session: Session, dataset: Dataset, call: Call) -> JobHandle[
 
     job = known_or_new(session, call, survey.digest, dataset.schema.names, size, write)
     source = DatasetSource(dataset, call.spec, call.route, session.settings.batch_max_bytes, call.function)
-    return JobHandle(session, job, source)
+    return JobHandle(session, job, source, call.function)
 
 
 class _Pass:

@@ -89,8 +89,9 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     for unit, size, part, of in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
         if whole >= size:
-            rest = whole % size // of
-            return f"{whole // size:,} {unit}" + (f" {rest} {part}" if rest and whole < 10 * size else "")
+            number, left = divmod(whole, size)
+            rest = left // of
+            return f"{number:,} {unit}" + (f" {rest} {part}" if rest and number < 10 else "")
     return f"{whole} s"
 
 

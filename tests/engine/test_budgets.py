@@ -60,7 +60,10 @@ def test_a_budget_too_small_for_one_request_pauses_at_once_and_says_so(
 ) -> None:
     """The user reads what it would cost and how to go on; nothing was uploaded or paid."""
     job = frame(10).llm.batch("{text}", model=MODEL, budget_usd=0.0005, **ANSWER)
-    with pytest.raises(bf.JobPausedError, match=r"paused.*budget_usd of \$0.00050 is used up.*resume\(budget_usd=…\)"):
+    with pytest.raises(
+        bf.JobPausedError,
+        match=r"paused.*budget_usd of \$0.00050 is too small: the next request would.*resume\(budget_usd=…\)",
+    ):
         job.wait(30, progress=False)
     assert job.status == "paused"
     assert simulator.ledger.calls["files.create"] == 0

@@ -184,3 +184,19 @@ def test_a_specification_of_before_is_written_as_before() -> None:
     assert list(json.loads(JobSpec(prompt="{a}", into="x").to_json())) == [
         *("prompt", "into", "system", "schema", "schema_name", "params", "missing", "samples", "reuse"),
     ]
+
+
+@pytest.mark.parametrize("message", [{"content": "{text}"}, {"role": "usr", "content": "{text}"}])
+def test_a_message_without_a_role_that_exists_is_refused(session: bf.Session, message: dict[str, str]) -> None:
+    """The provider would refuse it row by row, after the whole file was uploaded."""
+    with pytest.raises(bf.InputError, match="Message 2 has the role"):
+        pd.DataFrame({"text": ["a"]}).llm.batch([{"role": "system", "content": "x"}, message], model="m")
+    assert bf.jobs().empty
+
+
+def test_the_handle_of_the_call_fills_by_the_function_it_was_given(session: bf.Session) -> None:
+    """Asking for it again in the next cell would be pedantic."""
+    frame = pd.DataFrame({"text": ["a", "b"]})
+    job = frame.llm.batch(lambda row: f"about {row['text']}", model="m")
+    job.wait(30, progress=False)
+    assert job.fill(frame[::-1])["response"].tolist() == ["about b", "about a"]
