@@ -62,7 +62,7 @@ def test_a_budget_too_small_for_one_request_pauses_at_once_and_says_so(
     job = frame(10).llm.batch("{text}", model=MODEL, budget_usd=0.0005, **ANSWER)
     with pytest.raises(
         bf.JobPausedError,
-        match=r"paused.*budget_usd of \$0.00050 is too small: the next request would.*resume\(budget_usd=…\)",
+        match=r"paused.*budget_usd of \$0.00050 is too small.*resume\(budget_usd=…\)",
     ):
         job.wait(30, progress=False)
     assert job.status == "paused"
