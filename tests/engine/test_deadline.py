@@ -112,7 +112,7 @@ def test_a_budget_for_a_batch_may_be_too_small_for_real_time(session: bf.Session
     """A deadline is no reason to spend what was not given."""
     simulator.settings.duration = 3600
     job = rows(1).llm.batch("{text}", deadline="0.2s", budget_usd=0.015, **TWO_CENTS)
-    with pytest.raises(bf.JobPausedError, match=r"the next 1 requests would cost about \$0.020"):
+    with pytest.raises(bf.JobPausedError, match=r"the next request would cost about \$0.020"):
         job.wait(30, progress=False)
     assert simulator.ledger.requests == 0
 
