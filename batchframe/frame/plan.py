@@ -1,6 +1,6 @@
 """The plan: what a call would send and cost, before it does. It sends nothing and stores nothing.
 
-What is to be sent is found as `jobs.create` and `planning` will find it, by the same terms, in one transaction that may
+What is to be sent is found as `jobs.Draft` and `planning` will find it, by the same terms, in one transaction that may
 only read. Between the plan and the job other jobs may come and go; then the job goes by what is there.
 """
 

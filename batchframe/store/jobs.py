@@ -94,53 +94,6 @@ def times(connection: Connection, job_id: int) -> Times:
     return Times(row.asked, row.closed, row.now)
 
 
-def create(
-    connection: Connection,
-    *,
-    name: str | None,
-    route: Route,
-    spec: str,
-    digest: UUID,
-    n_rows: int,
-    n_skipped: int,
-    requests: Iterable[Request],
-    frame: Iterable[bytes],
-    reuse: bool,
-    terms: Terms | None = None,
-) -> int | None:
-    """Write a job, its requests and its frame, and take over the answers that exist already.
-
-    Everything is in the caller's transaction: after a crash there is the whole job or none of it.
-
-    Args:
-        requests: distinct by hash, numbered from 0.
-        frame: Parquet parts of the columns the template used.
-        reuse: whether answers to the same requests in other jobs count.
-        terms: what it may cost and how long it may take.
-
-    Returns:
-        The job's id; None when another process has written the same call, or the same name, in the meantime.
-    """
-    draft = begin(
-        connection,
-        name=name,
-        route=route,
-        spec=spec,
-        digest=digest,
-        n_rows=n_rows,
-        n_skipped=n_skipped,
-        reuse=reuse,
-        terms=terms,
-    )
-    if draft is None:
-        return None
-    draft.add_requests(requests)
-    for part in frame:
-        draft.add_part(part)
-    draft.finish()
-    return draft.job_id
-
-
 def begin(
     connection: Connection,
     *,
@@ -153,7 +106,17 @@ def begin(
     reuse: bool,
     terms: Terms | None = None,
 ) -> Draft | None:
-    """Begin a job whose requests and frame come a piece at a time, all in the caller's transaction; as `create`."""
+    """Begin a job; its requests and its frame are written through the draft, a piece at a time.
+
+    Everything is in the caller's transaction: after a crash there is the whole job or none of it.
+
+    Args:
+        reuse: whether answers to the same requests in other jobs count.
+        terms: what it may cost and how long it may take.
+
+    Returns:
+        None when another process has written the same call, or the same name, in the meantime.
+    """
     terms = terms or Terms()
     if reuse:
         loans.lock_route(connection, route)

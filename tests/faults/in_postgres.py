@@ -24,6 +24,7 @@ from batchframe.store.database import Database
 from batchframe.store.tables import metadata
 from tests.faults.books import Books, Count, Placed, Result
 from tests.faults.remote import Mood, Remote
+from tests.storing import write_job
 
 ROUTE = Route("p", CHAT, "m")
 LIMITS = Limits(3, 10**9)
@@ -100,7 +101,7 @@ class Postgres:
         self._n_jobs += 1
         bodies = [json.dumps({"job": self._n_jobs, "row": row}).encode() for row in range(n_rows)]
         with self._database.transaction() as connection:
-            made = jobs.create(
+            made = write_job(
                 connection, name=None, route=ROUTE, spec=JobSpec(prompt="x", into="x").to_json().decode(),
                 digest=uuid.uuid4(), n_rows=n_rows, n_skipped=0, frame=[], reuse=False,
                 requests=(Request(row, uuid.uuid4().bytes, body, 1) for row, body in enumerate(bodies)),

@@ -15,6 +15,7 @@ from batchframe.providers.openai import provider_id
 from batchframe.store import jobs
 from batchframe.store.database import Database
 from tests.faults.child import Site
+from tests.storing import write_job
 
 
 def submit(database: Database, site: Site, prompts: Sequence[str], *, reuse: bool = True) -> int:
@@ -28,7 +29,7 @@ def submit(database: Database, site: Site, prompts: Sequence[str], *, reuse: boo
     ]
     requests = (Request(row_no, hasher(body), body, len(body) // 4) for row_no, body in enumerate(bodies))
     with database.transaction() as connection:
-        job_id = jobs.create(
+        job_id = write_job(
             connection,
             name=None,
             route=route,

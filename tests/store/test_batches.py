@@ -8,8 +8,9 @@ from sqlalchemy import text
 
 from batchframe.core.states import Event, IllegalMoveError
 from batchframe.model import Batch, BatchState, Route
-from batchframe.store import batches, jobs, quotas
+from batchframe.store import batches, quotas
 from batchframe.store.database import Database
+from tests.storing import write_job
 
 ROUTE = Route("p", "/v1/chat/completions", "m")
 
@@ -18,7 +19,7 @@ ROUTE = Route("p", "/v1/chat/completions", "m")
 def job_id(database: Database) -> int:
     """A job without requests, to hang batches on."""
     with database.transaction() as connection:
-        made = jobs.create(
+        made = write_job(
             connection, name=None, route=ROUTE, spec="{}", digest=uuid4(), n_rows=0, n_skipped=0, requests=[],
             frame=[], reuse=False,
         )  # fmt: skip

@@ -17,6 +17,7 @@ from batchframe.core.states import Event
 from batchframe.model import Batch, Job, Request, Route
 from batchframe.store import batches, embedded, jobs, notices, outcomes, planning
 from batchframe.store.database import Database
+from tests.storing import write_job
 
 
 class Ear:
@@ -147,7 +148,7 @@ OWNER = uuid4()
 
 
 def create(connection: Connection) -> Job:
-    made = jobs.create(
+    made = write_job(
         connection, name=None, route=ROUTE, spec="{}", digest=uuid4(), n_rows=1, n_skipped=0,
         requests=[Request(0, bytes(16), b"{}", 1)], frame=[b"x"], reuse=False,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from batchframe.core.states import Event
 from batchframe.model import Outcome, Request, Route
 from batchframe.store import batches, jobs, loans, outcomes, planning, quotas
 from batchframe.store.database import Database
+from tests.storing import write_job
 
 ROUTE = Route("p", "/v1/chat/completions", "m")
 LIMITS = Limits(40, 10**9)
@@ -20,7 +21,7 @@ LIMITS = Limits(40, 10**9)
 def create(database: Database, n: int, *, offset: int = 0, reuse: bool = False) -> int:
     requests = (Request(row, (row + offset).to_bytes(16), b"{}", 1) for row in range(n))
     with database.transaction() as connection:
-        made = jobs.create(
+        made = write_job(
             connection, name=None, route=ROUTE, spec="{}", digest=uuid4(), n_rows=n, n_skipped=0, requests=requests,
             frame=[b"x"], reuse=reuse,
         )  # fmt: skip
