@@ -14,16 +14,18 @@ MAY_IMPORT = {
     "core": {"errors", "model"},
     "store": {"errors", "model", "config", "core"},
     "providers": {"errors", "model", "config", "core"},
-    "simulator": {"errors", "model", "config", "core"},
+    "wire": {"errors"},
+    "simulator": {"errors", "model", "config", "core", "wire"},
     "engine": {"errors", "model", "config", "core", "store", "providers"},
     "frame": {"errors", "model", "config", "core", "store", "providers", "engine"},
+    "proxy": {"errors", "model", "config", "core", "store", "providers", "wire", "engine"},
     "operations": {"errors", "model", "config", "core", "store", "providers", "engine", "frame"},
     "__init__": {"errors", "frame"},
     "demo": {"", "config", "simulator", "store"},
     "__main__": {"cli"},
     "cli": {
         *("", "errors", "model", "config", "core", "store", "providers", "engine", "frame"),
-        *("operations", "simulator", "demo"),
+        *("operations", "proxy", "simulator", "demo"),
     },
 }
 

@@ -17,9 +17,9 @@ from batchframe.simulator.batches import Batch
 from batchframe.simulator.faults import BatchFault, Faults
 from batchframe.simulator.files import Files
 from batchframe.simulator.ledger import CreatedBatch, Ledger
-from batchframe.simulator.refusals import Refusal
 from batchframe.simulator.responders import Responder
 from batchframe.simulator.settings import Settings
+from batchframe.wire.refusals import Refusal
 
 ORGANIZATION = "org-simulator"
 

@@ -15,10 +15,9 @@ from typing import Any
 import msgspec
 
 from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
-from batchframe.simulator import jsontext, models
+from batchframe.simulator import models
 from batchframe.simulator.embeddings import embed
 from batchframe.simulator.faults import Faults
-from batchframe.simulator.refusals import error_body
 from batchframe.simulator.responders import Answer, Failure, Reply, Request, Responder, ToolCall
 from batchframe.simulator.shapes import (
     ChatCompletion,
@@ -35,6 +34,8 @@ from batchframe.simulator.shapes import (
     ResponseUsage,
 )
 from batchframe.simulator.tokens import count_tokens, prompt_tokens
+from batchframe.wire import jsontext
+from batchframe.wire.refusals import error_body
 
 ENDPOINTS = (CHAT, EMBEDDINGS, RESPONSES)
 

@@ -10,7 +10,7 @@ from batchframe.simulator import admin, batches_api, files_api, realtime_api
 from batchframe.simulator.account import Account
 from batchframe.simulator.faults import Operation
 from batchframe.simulator.operations import ApiOperation, Handler
-from batchframe.simulator.refusals import Refusal
+from batchframe.wire.refusals import Refusal
 
 _ROUTES: tuple[tuple[str, str, Operation, Handler], ...] = (
     ("POST", "/v1/files", "files.create", files_api.create),

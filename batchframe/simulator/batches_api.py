@@ -11,13 +11,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from batchframe.simulator import jsontext
 from batchframe.simulator.account import Account
 from batchframe.simulator.answering import ENDPOINTS
 from batchframe.simulator.files_api import expiry_seconds
-from batchframe.simulator.paging import listing, page, whole_number
-from batchframe.simulator.refusals import Refusal, json_response
 from batchframe.simulator.validation import check_file
+from batchframe.wire import jsontext
+from batchframe.wire.paging import listing, page, whole_number
+from batchframe.wire.refusals import Refusal, json_response
 
 _HOUR = 3_600.0
 

@@ -12,9 +12,9 @@ import sys
 from array import array
 from typing import Any
 
-from batchframe.simulator import jsontext
 from batchframe.simulator.shapes import Embedding, EmbeddingList, EmbeddingUsage
 from batchframe.simulator.tokens import count_tokens
+from batchframe.wire import jsontext
 
 _DIMENSIONS = {"text-embedding-3-large": 3072}
 _DEFAULT_DIMENSIONS = 1536

@@ -15,13 +15,13 @@ from typing import BinaryIO
 
 import msgspec
 
-from batchframe.simulator import jsontext
 from batchframe.simulator.answering import Answered, Answerer
 from batchframe.simulator.batches import Batch
 from batchframe.simulator.files import Files
 from batchframe.simulator.ledger import Entry
 from batchframe.simulator.responders import Request
 from batchframe.simulator.shapes import LineError, LineResponse, OutputLine
+from batchframe.wire import jsontext
 
 
 class Slice(msgspec.Struct):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchframe.simulator.refusals import Refusal
+from batchframe.wire.refusals import Refusal
 
 
 @dataclass(slots=True)

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from batchframe.simulator import jsontext
 from batchframe.simulator.account import Account
 from batchframe.simulator.files import StoredFile, no_such_file
-from batchframe.simulator.paging import listing, page, whole_number
-from batchframe.simulator.refusals import Refusal, json_response
-from batchframe.simulator.uploads import Upload
+from batchframe.wire import jsontext
+from batchframe.wire.paging import listing, page, whole_number
+from batchframe.wire.refusals import Refusal, json_response
+from batchframe.wire.uploads import Upload
 
 _PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 _CHUNK = 256 * 1024

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from batchframe.simulator import jsontext
+from batchframe.wire import jsontext
 
 _DIGEST_BYTES = 32
 

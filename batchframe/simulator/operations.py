@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from batchframe.simulator.account import Account
 from batchframe.simulator.faults import CallFault, Operation
-from batchframe.simulator.refusals import Refusal, error_body, json_response
 from batchframe.simulator.transport import Spoiled, abort
+from batchframe.wire.refusals import Refusal, error_body, json_response
 
 Handler = Callable[[Account, Request], Awaitable[Response]]
 

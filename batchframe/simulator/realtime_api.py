@@ -14,9 +14,9 @@ from batchframe.simulator.account import Account
 from batchframe.simulator.answering import Answered
 from batchframe.simulator.batches_api import json_body
 from batchframe.simulator.ledger import Entry
-from batchframe.simulator.refusals import Refusal, json_response
 from batchframe.simulator.streaming import chat_events
 from batchframe.simulator.validation import missing_parameter
+from batchframe.wire.refusals import Refusal, json_response
 
 
 async def chat(account: Account, request: Request) -> Response:

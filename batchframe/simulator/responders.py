@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from batchframe.errors import ConfigurationError
-from batchframe.simulator import jsontext, schema_answers
+from batchframe.simulator import schema_answers
+from batchframe.wire import jsontext
 
 
 class Request(msgspec.Struct):

@@ -11,18 +11,6 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-
-class Error(Struct):
-    message: str
-    type: str
-    param: str | None = None
-    code: str | None = None
-
-
-class ErrorBody(Struct):
-    error: Error
-
-
 # --- chat completions -------------------------------------------------------------------------------------------------
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from batchframe.simulator import jsontext
 from batchframe.simulator.shapes import ChatCompletion
+from batchframe.wire import jsontext
 
 
 def chat_events(completion: ChatCompletion, include_usage: bool) -> Iterator[bytes]:

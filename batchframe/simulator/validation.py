@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
-from batchframe.simulator import jsontext, models
+from batchframe.simulator import models
 from batchframe.simulator.embeddings import inputs_of
 from batchframe.simulator.settings import Settings
 from batchframe.simulator.tokens import tokens_of_bytes
+from batchframe.wire import jsontext
 
 _PROMPT_PARAMETER = {CHAT: "messages", RESPONSES: "input", EMBEDDINGS: "input"}
 _FAMILY = {CHAT: "Chat Completions", RESPONSES: "Responses", EMBEDDINGS: "Embeddings"}

@@ -1,16 +1,27 @@
 """How the server says no: one exception that carries an HTTP status and OpenAI's error object.
 
-Handlers raise it; `operations.py` turns it into the response.
+Handlers raise it; whoever calls them turns it into the response.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import Struct
 from starlette.responses import Response
 
-from batchframe.simulator import jsontext
-from batchframe.simulator.shapes import Error, ErrorBody
+from batchframe.wire import jsontext
+
+
+class Error(Struct):
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(Struct):
+    error: Error
 
 
 class Refusal(Exception):  # noqa: N818 (it is an answer, not a defect)

@@ -13,7 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from batchframe.simulator.refusals import Refusal
+from batchframe.wire.refusals import Refusal
 
 
 class Upload:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from batchframe.simulator import jsontext
+from batchframe.wire import jsontext
 
 
 @pytest.mark.parametrize("value", ["\ud800", {"\udfff": "a"}, ["a\u2028b", "\u0000", "😀"], {"é": 1.5}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from batchframe.simulator.refusals import Refusal
+from batchframe.wire.refusals import Refusal
 
 
 class _Identified(Protocol):
