@@ -17,6 +17,16 @@ from msgspec import Struct
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
 EMBEDDINGS = "/v1/embeddings"
+COMPLETIONS = "/v1/completions"
+MODERATIONS = "/v1/moderations"
+
+
+class Kind(enum.StrEnum):
+    """Where a job's requests came from."""
+
+    FRAME = "frame"
+    PROXY = "proxy"
+    UPLOAD = "upload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +225,10 @@ class RowStatus(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One call of `df.llm.batch`, as the database has it.
+    """One call of `df.llm.batch`, a window of proxied requests or a client's batch, as the database has it.
 
     Attributes:
+        api_key_id: the key its requests came with over HTTP; None for a frame's.
         spec: the call's arguments as JSON text: what rebuilds its requests and columns.
         digest: the identity of the call and its rows: the same cell again has the same digest.
         n_rows, n_skipped: rows of the frame, and those not asked because a value is missing.
@@ -233,6 +244,8 @@ class Job:
     """
 
     id: int
+    kind: Kind
+    api_key_id: int | None
     name: str | None
     route: Route
     spec: str

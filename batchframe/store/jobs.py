@@ -12,14 +12,14 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from batchframe.core.results import CANCELLED
-from batchframe.model import Job, Price, Request, Route, Stop
+from batchframe.model import Job, Kind, Price, Request, Route, Stop
 from batchframe.store import batches, counts, loans
 from batchframe.store.copying import copy_in
 from batchframe.store.notices import notify
 
 _COLUMNS = """
-    id, name, provider, endpoint, model, spec, digest, n_rows, n_skipped, n_requests, tokens, answer_tokens,
-    price_input, price_output, budget_usd, n_ok, n_failed, n_cancelled, n_reused, created_at, paused, deadline_at,
+    id, kind, api_key_id, name, provider, endpoint, model, spec, digest, n_rows, n_skipped, n_requests, tokens,
+    answer_tokens, price_input, price_output, budget_usd, n_ok, n_failed, n_cancelled, n_reused, created_at, paused, deadline_at,
     at_deadline, late_at IS NOT NULL AS late, cancel_at IS NOT NULL AS cancelled, end_code, end_message,
     closed_at IS NOT NULL AS closed
 """
@@ -38,7 +38,8 @@ def _job(row: Row[Any]) -> Job:
     stop = WAS_CANCELLED if fields["cancelled"] else WAS_LATE if gives_up else None
     if end_code is not None:
         stop = Stop(end_code, end_message)
-    return Job(route=route, price=price, stop=stop, ended=end_code is not None, **fields)
+    kind = Kind(fields.pop("kind"))
+    return Job(kind=kind, route=route, price=price, stop=stop, ended=end_code is not None, **fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def begin(
     n_skipped: int,
     reuse: bool,
     terms: Terms | None = None,
+    kind: Kind = Kind.FRAME,
+    api_key_id: int | None = None,
 ) -> Draft | None:
     """Begin a job; its requests and its frame are written through the draft, a piece at a time.
 
@@ -113,6 +116,7 @@ def begin(
     Args:
         reuse: whether answers to the same requests in other jobs count.
         terms: what it may cost and how long it may take.
+        api_key_id: the key its requests came with over HTTP; None for a frame's.
 
     Returns:
         None when another process has written the same call, or the same name, in the meantime.
@@ -124,17 +128,20 @@ def begin(
         text("""
             INSERT INTO job (
                 name, kind, provider, endpoint, model, spec, digest, n_rows, n_skipped, answer_tokens, price_input,
-                price_output, budget_usd, deadline_at, at_deadline
+                price_output, budget_usd, deadline_at, at_deadline, api_key_id
             )
             VALUES (
-                :name, 'frame', :provider, :endpoint, :model, :spec, :digest, :n_rows, :n_skipped, :answer_tokens,
-                :price_input, :price_output, :budget, now() + make_interval(secs => :deadline), :at_deadline
+                :name, :kind, :provider, :endpoint, :model, :spec, :digest, :n_rows, :n_skipped, :answer_tokens,
+                :price_input, :price_output, :budget, now() + make_interval(secs => :deadline), :at_deadline,
+                :api_key
             )
             ON CONFLICT DO NOTHING
             RETURNING id
         """),
         {
             "name": name,
+            "kind": kind,
+            "api_key": api_key_id,
             "provider": route.provider,
             "endpoint": route.endpoint,
             "model": route.model,

@@ -90,7 +90,13 @@ job = Table(
     Column("end_code", Text, comment="why the job was ended as a whole"),
     Column("end_message", Text),
     _moment("closed_at"),
+    Column("api_key_id", BigInteger, comment="whose requests came over HTTP; null: a frame's"),
+    Column("stream", Uuid, comment="what requests may join it until it is sealed: those of one key, route and terms"),
+    Column("n_bytes", BigInteger, nullable=False, server_default=_zero, comment="of bodies, of a stream"),
+    _moment("seal_at"),
     Index("ix_job_open", "provider", "step_at", postgresql_where=text("closed_at IS NULL")),
+    Index("ix_job_stream", "stream", "seal_at", postgresql_where=text("stream IS NOT NULL")),
+    Index("ix_job_api_key", "api_key_id", "id", postgresql_where=text("api_key_id IS NOT NULL")),
 )
 
 request = Table(
@@ -206,4 +212,109 @@ quota = Table(
     Column("budget_usd", Numeric, comment="what all jobs may spend on the model together"),
     _moment("budget_since"),
     comment="limits of a provider's model: what the provider said of its queue, what the user will spend",
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("sha256", LargeBinary, nullable=False, unique=True, comment="of the key; the key itself is not kept"),
+    Column("shown", Text, nullable=False, comment="its first characters, for people to tell keys apart"),
+    Column("budget_usd", Numeric, comment="what its requests may cost together; null: no limit"),
+    Column("rate_limit", Integer, comment="requests a minute; null: no limit"),
+    Column("queue_limit", Integer, comment="unanswered requests at once; null: no limit"),
+    _moment("created_at", now=True),
+    _moment("last_used_at"),
+    _moment("revoked_at"),
+    comment="keys of the proxy",
+)
+
+proxied = Table(
+    "proxied",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", BigInteger, nullable=False),
+    Column("row_no", Integer, nullable=False),
+    Column("api_key_id", BigInteger, nullable=False),
+    Column("body_hash", Uuid, nullable=False, comment="of endpoint, body and terms, by which a call is known again"),
+    Column("idempotency_key", Text),
+    Column("background", Boolean, nullable=False, comment="whether the caller comes back for the answer by its id"),
+    Column("waiter", Uuid, comment="the instance that holds a connection for it; null: nobody waits"),
+    _moment("received_at", now=True),
+    _moment("attached_at", now=True),
+    _moment("delivered_at"),
+    _moment("cancelled_at"),
+    Index("ix_proxied_job", "job_id", "row_no"),
+    Index("ix_proxied_undelivered", "api_key_id", "body_hash", postgresql_where=text("delivered_at IS NULL")),
+    Index(
+        "uq_proxied_idempotency",
+        "api_key_id",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+    comment="requests that came over HTTP one by one, and who waits for their answers",
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _moment("seen_at", now=True),
+    comment="proxies that run; one that is silent for long waits for nothing any more",
+)
+
+client_file = Table(
+    "client_file",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("api_key_id", BigInteger, nullable=False, index=True),
+    Column("purpose", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("n_bytes", BigInteger, nullable=False),
+    _moment("created_at", now=True),
+    _moment("expires_at"),
+    comment="files uploaded to the proxy",
+)
+
+client_file_part = Table(
+    "client_file_part",
+    metadata,
+    Column("file_id", Uuid, primary_key=True),
+    Column("part_no", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+client_batch = Table(
+    "client_batch",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("api_key_id", BigInteger, nullable=False, index=True),
+    Column("job_id", BigInteger, unique=True, comment="null until its file is validated"),
+    Column("input_file_id", Uuid, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("metadata", Text, comment="JSON"),
+    Column("problems", Text, comment="JSON: why its file is not valid"),
+    Column("total", Integer, nullable=False, server_default=_zero),
+    Column("output_bytes", BigInteger, comment="of its output file; null until it has ended"),
+    Column("error_bytes", BigInteger),
+    Column("output_gone", Boolean, nullable=False, server_default=text("false"), comment="deleted by the client"),
+    Column("error_gone", Boolean, nullable=False, server_default=text("false")),
+    _moment("created_at", now=True),
+    _moment("in_progress_at"),
+    _moment("failed_at"),
+    _moment("cancelling_at"),
+    _moment("ended_at"),
+    Index("ix_client_batch_unread", "created_at", postgresql_where=text("job_id IS NULL AND failed_at IS NULL")),
+    comment="batches that clients of the proxy have made; each is one job",
+)
+
+client_line = Table(
+    "client_line",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True),
+    Column("row_no", Integer, primary_key=True),
+    Column("custom_id", Text, nullable=False),
+    comment="custom ids of the lines of a client's batch, as the JSON strings they are",
 )
