@@ -52,6 +52,14 @@ class Settings(BaseSettings):
     )
     row_attempts: int = Field(5, gt=0, le=100, description="Tries of a row before its failure is final.")
 
+    api_key: SecretStr | None = Field(None, description="A first key of the proxy, named `default`.")
+    window_seconds: Seconds = Field(30.0, description="How long the proxy gathers requests for one batch.")
+    window_requests: int = Field(50_000, gt=0, description="Requests with which a window closes early.")
+    window_bytes: int = Field(200_000_000, gt=0, description="Bytes of bodies with which a window closes early.")
+    hold_seconds: Seconds = Field(570.0, description="How long a call waits before it is told to come again.")
+    body_max_bytes: int = Field(10_000_000, gt=0, description="The largest request the proxy takes.")
+    file_max_bytes: int = Field(2 * 1024**3, gt=0, description="The largest file the proxy takes.")
+
     openai_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("OPENAI_API_KEY"))
     openai_base_url: str = Field("https://api.openai.com/v1", validation_alias=AliasChoices("OPENAI_BASE_URL"))
     openai_organization: str | None = Field(None, validation_alias=AliasChoices("OPENAI_ORG_ID"))
@@ -74,7 +82,7 @@ class Settings(BaseSettings):
                 known[str(variable)] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         return known
 
-    @pydantic.field_validator("database_url", "openai_api_key")
+    @pydantic.field_validator("database_url", "api_key", "openai_api_key")
     @classmethod
     def _empty_is_unset(cls, secret: SecretStr | None) -> SecretStr | None:
         return secret if secret and secret.get_secret_value().strip() else None
@@ -85,7 +93,7 @@ class Settings(BaseSettings):
         return home.expanduser().absolute()
 
 
-SECRETS = frozenset({"database_url", "openai_api_key"})
+SECRETS = frozenset({"database_url", "api_key", "openai_api_key"})
 
 
 def veiled(settings: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def worker(
     metrics_host: str,
 ) -> None:
     """Work on the jobs in the database until stopped (Ctrl-C or SIGTERM); others may work beside it."""
-    _forbid_core_dumps()
+    forbid_core_dumps()
     say: Callable[[str], None] = logger.info if log_format == "json" else click.echo
     with opened(works=True) as session:
         session.require_key()
@@ -129,7 +129,7 @@ async def _sweep(session: Session, providers: list[Provider], metrics: Metrics) 
         await asyncio.sleep(_SWEEP_SECONDS)
 
 
-def _forbid_core_dumps() -> None:
+def forbid_core_dumps() -> None:
     """A core dump is the memory as a file: the provider's key, prompts and answers, for whoever reads the folder."""
     with suppress(ImportError, ValueError):  # there is no such module on Windows
         import resource

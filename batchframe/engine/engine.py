@@ -144,7 +144,7 @@ class Engine:
             if self._claiming.done() and not self._claiming.cancelled():
                 self._claiming.exception()  # seen, or asyncio would report it
 
-    def _noticed(self) -> None:
+    def _noticed(self, _job_id: int | None) -> None:
         self._woken.set()
         self._on_change()
 

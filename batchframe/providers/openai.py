@@ -11,17 +11,23 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import httpx2
 import openai
-from openai.types import Batch, embedding_create_params
-from openai.types.chat import completion_create_params
+from openai.types import (
+    Batch,
+    completion_create_params,
+    embedding_create_params,
+    moderation_create_params,
+)
+from openai.types.chat import completion_create_params as chat_completion_create_params
 from openai.types.responses import response_create_params
 
 from batchframe.config import Settings
 from batchframe.core.packing import Limits
 from batchframe.errors import ConfigurationError, DoubtfulError, ProviderError, RefusedError
-from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
+from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
 from batchframe.providers.base import MARK, Phase, Problem, RemoteBatch, Reply
 
 T = TypeVar("T")
@@ -37,9 +43,11 @@ _NO_EFFECT = frozenset({400, 401, 403, 404, 413, 422, 429})
 _ENDED = frozenset({"completed", "expired", "cancelled"})
 
 _PARAMETERS = {
-    CHAT: completion_create_params.CompletionCreateParamsBase,
+    CHAT: chat_completion_create_params.CompletionCreateParamsBase,
     RESPONSES: response_create_params.ResponseCreateParamsBase,
     EMBEDDINGS: embedding_create_params.EmbeddingCreateParams,
+    COMPLETIONS: completion_create_params.CompletionCreateParamsBase,
+    MODERATIONS: moderation_create_params.ModerationCreateParams,
 }
 
 
@@ -170,6 +178,18 @@ class OpenAIProvider:
         response = await self._call("ask in real time", self._replied(endpoint, body))
         body_without_key = response.content.replace(self._client.api_key.encode(), b"***")  # as in `_call`
         return Reply(response.status_code, body_without_key, _seconds(response.headers.get("retry-after")))
+
+    async def models(self, name: str | None = None) -> Reply:
+        """The list of models, or one of them, as the provider shows it."""
+        path = "/models" if name is None else f"/models/{quote(name, safe='')}"
+        try:
+            getting = self._client.get(path, cast_to=httpx2.Response)
+            response = await self._call("look at the models", getting)
+        except ProviderError as error:
+            if error.status != 404:
+                raise
+            return Reply(404, b"", None)
+        return Reply(response.status_code, response.content, None)
 
     async def _replied(self, endpoint: str, body: bytes) -> httpx2.Response:
         """Whatever the provider replied: an error is an answer too."""

@@ -19,7 +19,8 @@ def add(
         text("""
             UPDATE job SET
                 n_ok = n_ok + :ok, n_failed = n_failed + :failed, n_cancelled = n_cancelled + :cancelled,
-                n_reused = n_reused + :reused, step_at = now(),
+                n_reused = n_reused + :reused,
+                step_at = CASE WHEN seal_at > now() THEN step_at ELSE now() END, -- one that may be joined still waits
                 closed_at = CASE
                     WHEN n_ok + n_failed + n_cancelled + :ok + :failed + :cancelled = n_requests THEN now()
                 END

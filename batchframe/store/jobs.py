@@ -19,8 +19,8 @@ from batchframe.store.notices import notify
 
 _COLUMNS = """
     id, kind, api_key_id, name, provider, endpoint, model, spec, digest, n_rows, n_skipped, n_requests, tokens,
-    answer_tokens, price_input, price_output, budget_usd, n_ok, n_failed, n_cancelled, n_reused, created_at, paused, deadline_at,
-    at_deadline, late_at IS NOT NULL AS late, cancel_at IS NOT NULL AS cancelled, end_code, end_message,
+    answer_tokens, price_input, price_output, budget_usd, n_ok, n_failed, n_cancelled, n_reused, created_at, paused,
+    deadline_at, at_deadline, late_at IS NOT NULL AS late, cancel_at IS NOT NULL AS cancelled, end_code, end_message,
     closed_at IS NOT NULL AS closed
 """
 
@@ -178,19 +178,13 @@ class Draft:
     def add_requests(self, requests: Iterable[Request]) -> None:
         """Write further requests, whose numbers go on from `n_requests`."""
 
-        def lines() -> Iterator[bytes]:
+        def counted() -> Iterator[Request]:
             for request in requests:
                 self.n_requests += 1
                 self._tokens += request.tokens
-                yield b"%d\x01%d\x01%s\x01%s\x01%d\n" % (
-                    self.job_id,
-                    request.row_no,
-                    request.hash.hex().encode(),
-                    request.body,
-                    request.tokens,
-                )
+                yield request
 
-        copy_in(self._connection, "request", "job_id, row_no, hash, body, tokens", lines())
+        write_requests(self._connection, self.job_id, counted())
 
     def numbers_of(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
         """As the function, for what was written so far."""
@@ -213,6 +207,16 @@ class Draft:
         if self._reuse:
             loans.take(self._connection, self.job_id, self._route)
         counts.add(self._connection, self.job_id)
+
+
+def write_requests(connection: Connection, job_id: int, requests: Iterable[Request]) -> None:
+    """Write requests of a job; its row counts them."""
+    lines = (
+        b"%d\x01%d\x01%s\x01%s\x01%d\n"
+        % (job_id, request.row_no, request.hash.hex().encode(), request.body, request.tokens)
+        for request in requests
+    )
+    copy_in(connection, "request", "job_id, row_no, hash, body, tokens", lines)
 
 
 def frame_part(connection: Connection, job_id: int, part_no: int) -> bytes | None:

@@ -28,11 +28,11 @@ def notify(connection: Connection, job_id: int) -> None:
     connection.execute(text("SELECT pg_notify(:channel, :job)"), {"channel": CHANNEL, "job": str(job_id)})
 
 
-async def listen(database: Database, on_notice: Callable[[], None]) -> None:
-    """Call `on_notice` whenever a notice comes, until cancelled.
+async def listen(database: Database, on_notice: Callable[[int | None], None]) -> None:
+    """Call `on_notice` with the job's number whenever a notice comes, until cancelled.
 
-    Also whenever the connection is new, for what may have been missed before. While there is none, it is tried again
-    with growing pauses.
+    Also with None whenever the connection is new, for what may have been missed before. While there is none, it is
+    tried again with growing pauses.
     """
     if isinstance(asyncio.get_running_loop(), getattr(asyncio, "ProactorEventLoop", ())):
         logger.info("This event loop cannot listen to Postgres; new work is found by polling.")
@@ -44,10 +44,10 @@ async def listen(database: Database, on_notice: Callable[[], None]) -> None:
             try:
                 await connection.execute(f"LISTEN {CHANNEL}")
                 failures = 0
-                on_notice()
+                on_notice(None)
                 async with aclosing(connection.notifies()) as notices:
-                    async for _ in notices:
-                        on_notice()
+                    async for notice in notices:
+                        on_notice(int(notice.payload) if notice.payload.isdecimal() else None)
             finally:
                 await connection.close()
         except (psycopg.Error, OSError) as error:

@@ -246,7 +246,7 @@ proxied = Table(
     _moment("delivered_at"),
     _moment("cancelled_at"),
     Index("ix_proxied_job", "job_id", "row_no"),
-    Index("ix_proxied_undelivered", "api_key_id", "body_hash", postgresql_where=text("delivered_at IS NULL")),
+    Index("ix_proxied_body_hash", "api_key_id", "body_hash"),
     Index(
         "uq_proxied_idempotency",
         "api_key_id",

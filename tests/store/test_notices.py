@@ -28,7 +28,7 @@ class Ear:
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def notice(self) -> None:
+    def notice(self, job_id: int | None) -> None:
         self.heard += 1
         task = asyncio.ensure_future(self._tell())
         self._tasks.add(task)
@@ -135,7 +135,7 @@ def test_a_loop_that_cannot_listen_leaves_it_to_polling(
     """Windows' default event loop cannot wait for Postgres: an engine there is slower, not broken."""
     caplog.set_level(logging.INFO)
 
-    async def listen(on_notice: Callable[[], None]) -> None:
+    async def listen(on_notice: Callable[[int | None], None]) -> None:
         monkeypatch.setattr(asyncio, "ProactorEventLoop", type(asyncio.get_running_loop()), raising=False)
         await notices.listen(database, on_notice)
 

@@ -131,13 +131,7 @@ def upgrade() -> None:
         comment="requests that came over HTTP one by one, and who waits for their answers",
     )
     op.create_index("ix_proxied_job", "proxied", ["job_id", "row_no"], unique=False)
-    op.create_index(
-        "ix_proxied_undelivered",
-        "proxied",
-        ["api_key_id", "body_hash"],
-        unique=False,
-        postgresql_where=sa.text("delivered_at IS NULL"),
-    )
+    op.create_index("ix_proxied_body_hash", "proxied", ["api_key_id", "body_hash"], unique=False)
     op.create_index(
         "uq_proxied_idempotency",
         "proxied",
