@@ -13,6 +13,7 @@ from batchframe.cli.doctor import doctor
 from batchframe.cli.group import Group
 from batchframe.cli.job import job
 from batchframe.cli.jobs import jobs
+from batchframe.cli.keys import keys
 from batchframe.cli.serve import serve
 from batchframe.cli.simulate import simulate
 from batchframe.cli.worker import worker
@@ -24,5 +25,5 @@ def main() -> None:
     """Label DataFrames through half-price Batch APIs. Settings come from the environment (BATCHFRAME_…, OPENAI_…)."""
 
 
-for _command in (worker, serve, jobs, job, budget, clean, doctor, db, simulate, demo):
+for _command in (worker, serve, keys, jobs, job, budget, clean, doctor, db, simulate, demo):
     main.add_command(_command)

@@ -50,8 +50,9 @@ def _events(response: Fields) -> Iterator[Fields]:
 
 
 def _item_events(at: int, item: Any) -> Iterator[Fields]:
-    kind = item.get("type") if isinstance(item, dict) else None
-    begun, filling = item, iter(())
+    kind = _kind(item)
+    begun = item
+    filling: Iterator[Fields] = iter(())
     if kind in ("message", "reasoning"):
         begun, filling = _emptied(item, "content", "summary"), _part_events(at, item)
     elif kind in _CALLS:
@@ -63,7 +64,7 @@ def _item_events(at: int, item: Any) -> Iterator[Fields]:
 
 def _call_events(at: int, item: Fields) -> Iterator[Fields]:
     field, name = _CALLS[item["type"]]
-    place = {"item_id": item.get("id", ""), "output_index": at}
+    place = {"item_id": item.get("id") or "", "output_index": at}
     text = item.get(field) or ""
     yield from ({"type": f"{name}.delta", **place, "delta": piece} for piece in pieces(text))
     called = {"name": item.get("name", "")} if item["type"] == "function_call" else {}
@@ -72,7 +73,7 @@ def _call_events(at: int, item: Fields) -> Iterator[Fields]:
 
 def _part_events(at: int, item: Fields) -> Iterator[Fields]:
     """The summary of reasoning, then the content of a message or of reasoning."""
-    place = {"item_id": item.get("id", ""), "output_index": at}
+    place = {"item_id": item.get("id") or "", "output_index": at}
     for index, part in enumerate(item.get("summary") or []):
         yield from _summary_events({**place, "summary_index": index}, part)
     for index, part in enumerate(item.get("content") or []):
@@ -87,8 +88,8 @@ def _summary_events(place: Fields, part: Fields) -> Iterator[Fields]:
     yield {"type": "response.reasoning_summary_part.done", **place, "part": part}
 
 
-def _content_events(place: Fields, part: Fields) -> Iterator[Fields]:
-    kind = part.get("type")
+def _content_events(place: Fields, part: Any) -> Iterator[Fields]:
+    kind = _kind(part)
     begun = part
     if kind in _PARTS:
         begun = _emptied(part, _PARTS[kind][0], "annotations", "logprobs")
@@ -109,6 +110,10 @@ def _text_events(place: Fields, part: Fields) -> Iterator[Fields]:
         added = {"annotation_index": index, "annotation": annotation}
         yield {"type": "response.output_text.annotation.added", **place, **added}
     yield {"type": f"{name}.done", **place, field: text, **more}
+
+
+def _kind(thing: Any) -> str | None:
+    return str(thing.get("type")) if isinstance(thing, dict) else None
 
 
 def _emptied(thing: Fields, *names: str) -> Fields:

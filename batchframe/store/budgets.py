@@ -1,7 +1,7 @@
 """Budgets of jobs and of models: what is spent and under way, and whether a batch may still go.
 
-A budget is spent under the lock of the row that holds it
-(the model's in `quota` first, then the job's), so that engines at once do not spend the same money twice.
+A budget is spent under the lock of the row that holds it (the model's in `quota` first, then the job's, then the
+key's), so that engines at once do not spend the same money twice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from batchframe.core.budget import Account, Forecast, Seen, forecast
 from batchframe.core.pricing import rates
 from batchframe.model import Batch, Job, Mode
-from batchframe.store import jobs
+from batchframe.store import jobs, keys
 from batchframe.store.notices import notify
 from batchframe.store.spending import RESERVED, spending
 
@@ -41,7 +41,7 @@ def expected(job: Job, seen: Seen, mode: Mode) -> Forecast | None:
 
 
 def admit(connection: Connection, batch: Batch) -> Admission:
-    """Whether the budgets of the batch's job and model have room for it; their rows stay locked until the end."""
+    """Whether the budgets of the batch's job, model and key have room for it; their rows stay locked until the end."""
     route = {"provider": batch.route.provider, "model": batch.route.model}
     model = connection.execute(
         text("SELECT budget_usd, budget_since FROM quota WHERE provider = :provider AND model = :model FOR UPDATE"),
@@ -65,6 +65,8 @@ def admit(connection: Connection, batch: Batch) -> Admission:
         accounts.append(Account("budget_usd", job.budget_usd, spent, own.reserved_usd, remedy))
     if model is not None and model.budget_usd is not None:
         accounts.append(_of_model(connection, route, model.budget_usd, model.budget_since))
+    if job.api_key_id is not None and (of_key := _of_key(connection, job.api_key_id)):
+        accounts.append(of_key)
     for account in accounts:
         if cost is None:
             return _unpriced(job.route.model, account.whose)
@@ -163,3 +165,16 @@ def _of_model(connection: Connection, route: dict[str, str], budget: Decimal, si
     ).one()
     remedy = f"Raise it with bf.set_budget({route['model']!r}, …)."
     return Account(f"The budget for {route['model']}", budget, row.spent, row.reserved, remedy)
+
+
+def _of_key(connection: Connection, key_id: int) -> Account | None:
+    """The budget of a proxy's key, locked; None when it has none."""
+    key = connection.execute(
+        text("SELECT name, budget_usd FROM api_key WHERE id = :key AND budget_usd IS NOT NULL FOR UPDATE"),
+        {"key": key_id},
+    ).first()
+    if key is None:
+        return None
+    spent = keys.spent(connection, key_id)
+    remedy = f"Raise it with `batchframe keys budget {key.name} USD`."
+    return Account(f"The budget of the key {key.name!r}", key.budget_usd, spent.cost_usd, spent.reserved_usd, remedy)

@@ -112,6 +112,31 @@ def revoke(connection: Connection, name: str) -> bool:
     return connection.execute(query, {"name": name}).rowcount == 1
 
 
+def set_budget(connection: Connection, name: str, budget_usd: Decimal | None) -> bool:
+    """Set what a key's requests may cost together, from its first; None lifts it. Whether there is such a key."""
+    key_id = connection.execute(
+        text("UPDATE api_key SET budget_usd = :budget WHERE name = :name RETURNING id"),
+        {"name": name, "budget": budget_usd},
+    ).scalar()
+    if key_id is None:
+        return False
+    connection.execute(
+        text("UPDATE job SET paused = NULL WHERE api_key_id = :key AND closed_at IS NULL AND paused IS NOT NULL"),
+        {"key": key_id},
+    )
+    connection.execute(
+        text("""
+            UPDATE batch SET step_at = now() WHERE id IN (
+                SELECT b.id FROM batch b JOIN job j ON j.id = b.job_id
+                WHERE j.api_key_id = :key AND j.closed_at IS NULL AND b.state IN ('planned', 'uploaded')
+                ORDER BY b.id FOR NO KEY UPDATE OF b
+            )
+        """),
+        {"key": key_id},
+    )
+    return True
+
+
 def touch(connection: Connection, ids: Sequence[int]) -> None:
     """They were used now."""
     connection.execute(text("UPDATE api_key SET last_used_at = now() WHERE id = ANY(:ids)"), {"ids": list(ids)})
