@@ -23,7 +23,8 @@ def test_an_engine_whose_clock_is_an_hour_off_pays_once(worlds: Worlds, clock: o
         with EngineProcess(world.site, Armed("create: after", "exit")) as engine:
             engine.wait()
         finish(world.site)
-        assert world.simulator.ledger.calls["batches.create"] == 4
+        # Not the calls: one that dies while it is being sent is seen to come, and takes no effect.
+        assert len(world.simulator.batches) == 4
         judge(world.database, world.simulator)
 
 
@@ -35,5 +36,5 @@ def test_a_provider_whose_clock_is_an_hour_off_hides_nothing(world: World, clock
     world.simulator.faults.on("batches.create", "reset_after")
     jobs.submit(world.database, world.site, [f"row number {n}" for n in range(4)])
     finish(world.site)
-    assert world.simulator.ledger.calls["batches.create"] == 1
+    assert len(world.simulator.batches) == 1
     judge(world.database, world.simulator)
