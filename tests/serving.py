@@ -13,7 +13,7 @@ KEY = "bf-test-key"
 """The key the proxy is started with (`BATCHFRAME_API_KEY`), which its clients send."""
 
 _READY = re.compile(r"Serving at (http://\S+:(\d+))")
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 
 
@@ -50,7 +50,7 @@ class Served:
     def start(self) -> None:
         """Start it, without waiting."""
         command = [sys.executable, "-m", "batchframe", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
-        self._ready.clear()
+        self.url, self._ready = "", threading.Event()
         self._process = subprocess.Popen(
             [*command, *self._options],
             env=self._environment,
@@ -59,7 +59,7 @@ class Served:
             text=True,
             errors="replace",
         )
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        threading.Thread(target=self._listen, args=(self._process, self._ready), daemon=True).start()
 
     def wait_until_ready(self) -> None:
         """Wait for its line.
@@ -67,8 +67,8 @@ class Served:
         Raises:
             AssertionError: it ended before, or took too long; with all it has said.
         """
-        ready = self._ready.wait(_START_SECONDS)
-        assert ready and self.url, "the server did not start:\n" + "".join(self.output)
+        self._ready.wait(_START_SECONDS)
+        assert self.url, "the server did not start:\n" + "".join(self.output)
 
     def kill(self) -> None:
         """As a machine does that loses its power."""
@@ -94,7 +94,7 @@ class Served:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def _listen(self, process: subprocess.Popen[str]) -> None:
+    def _listen(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
         """Read what it says to the end, for a full pipe would stop it."""
         assert process.stdout is not None
         with process.stdout as lines:
@@ -102,5 +102,5 @@ class Served:
                 self.output.append(line)
                 if found := _READY.search(line):
                     self.url, self.port = found[1], int(found[2])
-                    self._ready.set()
-        self._ready.set()  # ended: nobody need wait any longer
+                    ready.set()
+        ready.set()  # ended: nobody need wait any longer
