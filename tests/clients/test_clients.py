@@ -103,6 +103,7 @@ def prompt(body: dict[str, Any]) -> str:
 def test_both_suites_have_the_same_cases(command: Command, simulator: Simulator) -> None:
     """The suites themselves are right, against a provider that is no proxy, and one tests no less than the other."""
     simulator.settings.keys = frozenset({KEY})
+    simulator.settings.duration = 1.0  # time enough to cancel a batch
     ran = {
         language: cases(run([*command(language), "--skip", ",".join(SIMULATOR_CANNOT)], simulator.base_url))
         for language in ("python", "node")
