@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint audit bench bench-queue bench-streaming notebooks soak clean
+.PHONY: demo test lint audit bench bench-proxy bench-queue bench-streaming notebooks soak clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,9 @@ audit: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.versus_script
+
+bench-proxy: $(VENV)/ready
+	$(BIN)/python -m benchmarks.proxy_load
 
 bench-queue: $(VENV)/ready
 	$(BIN)/python -m benchmarks.queue
