@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import openai
 import pytest
-import yaml
 from openai.types import Batch
 
 from batchframe.simulator import Simulator
+from tests import published
 
 CHAT = "/v1/chat/completions"
-OPENAPI = Path(__file__).parents[3] / "shared" / "facts" / "openai_openapi.yaml"
-
-REQUIRED = {
-    "Batch": {"id", "object", "endpoint", "input_file_id", "completion_window", "status", "created_at"},
-    "CreateChatCompletionResponse": {"choices", "created", "id", "model", "object"},
-    "CreateChatCompletionStreamResponse": {"choices", "created", "id", "model", "object"},
-    "CreateEmbeddingResponse": {"object", "model", "data", "usage"},
-    "ListBatchesResponse": {"object", "data", "has_more"},
-    "ListFilesResponse": {"object", "data", "first_id", "last_id", "has_more"},
-    "Model": {"id", "object", "created", "owned_by"},
-    "OpenAIFile": {"id", "object", "bytes", "created_at", "filename", "purpose", "status"},
-    "Response": {
-        *("id", "object", "created_at", "error", "incomplete_details", "instructions", "model", "tools", "output"),
-        *("parallel_tool_calls", "metadata", "tool_choice", "temperature", "top_p"),
-    },
-}
 
 
 class Customer:
@@ -129,28 +110,7 @@ def customer_of() -> Iterator[Callable[[Simulator], Customer]]:
         each.close()
 
 
-@functools.cache
-def _published() -> dict[str, Any] | None:
-    if not OPENAPI.exists():
-        return None
-    document = yaml.load(OPENAPI.read_text(), Loader=yaml.CSafeLoader)
-    schemas = {"components": {"schemas": document["components"]["schemas"]}}
-    return json.loads(json.dumps(schemas, default=str))  # type: ignore[no-any-return]
-
-
 @pytest.fixture
 def assert_published() -> Callable[[str, Any], None]:
-    """Assert that a value is what OpenAI's published schema of that name says; without the document, its keys.
-
-    A null where the schema knows only a type is let pass: the service itself sends those (facts §2.2).
-    """
-
-    def check(name: str, value: Any) -> None:
-        published = _published()
-        assert set(value) >= REQUIRED[name]
-        if published is not None:
-            schema = {"$ref": f"#/components/schemas/{name}", **published}
-            errors = jsonschema_rs.Draft202012Validator(schema).iter_errors(value)
-            assert not [error.message for error in errors if error.instance is not None]
-
-    return check
+    """Assert that a value is what OpenAI's published schema of that name says."""
+    return published.check
