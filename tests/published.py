@@ -18,6 +18,7 @@ REQUIRED = {
     "CreateChatCompletionStreamResponse": {"choices", "created", "id", "model", "object"},
     "CreateCompletionResponse": {"choices", "created", "id", "model", "object"},
     "CreateEmbeddingResponse": {"object", "model", "data", "usage"},
+    "CreateModerationResponse": {"id", "model", "results"},
     "ListBatchesResponse": {"object", "data", "has_more"},
     "ListFilesResponse": {"object", "data", "first_id", "last_id", "has_more"},
     "Model": {"id", "object", "created", "owned_by"},

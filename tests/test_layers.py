@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "core": {"errors", "model"},
     "store": {"errors", "model", "config", "core"},
     "providers": {"errors", "model", "config", "core"},
-    "wire": {"errors"},
+    "wire": {"errors", "model"},
     "simulator": {"errors", "model", "config", "core", "wire"},
     "engine": {"errors", "model", "config", "core", "store", "providers"},
     "frame": {"errors", "model", "config", "core", "store", "providers", "engine"},

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from batchframe.model import CHAT, EMBEDDINGS, NO_USAGE, RESPONSES, Usage
+from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, NO_USAGE, RESPONSES, Usage
 
 T = TypeVar("T")
 
@@ -20,7 +20,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """What came back in a successful response.
 
     Attributes:
-        text: the answer's text; a tool call's JSON when the model answered by tool calls; None for embeddings.
+        text: the answer's text; a tool call's JSON when the model answered by tool calls, the results' JSON for
+            moderations; None for embeddings.
         vector: the embedding; None for the other endpoints.
         code, problem: set when the response carries no usable answer, and why.
         truncated: whether the text stops at a token limit.
@@ -210,4 +211,47 @@ def _read_embedding(body: bytes) -> Answer:
     return Answer(vector=embeddings.data[0].embedding, usage=usage)
 
 
-_READERS = {CHAT: _read_chat, RESPONSES: _read_response, EMBEDDINGS: _read_embedding}
+class _Completion(msgspec.Struct):
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Completions(msgspec.Struct):
+    choices: list[_Completion]
+    usage: _Usage | None = None
+
+
+_completions_decoder = msgspec.json.Decoder(_Completions)
+
+
+def _read_completion(body: bytes) -> Answer:
+    completions = decode_json(body, _completions_decoder)
+    usage = _plain(completions.usage)
+    if not completions.choices:
+        return Answer(code="empty_answer", problem="No answer: the response holds no choice.", usage=usage)
+    choice = completions.choices[0]
+    return _settle(choice.text, None, choice.finish_reason, usage)
+
+
+class _Moderations(msgspec.Struct):
+    results: list[dict[str, Any]]
+
+
+_moderations_decoder = msgspec.json.Decoder(_Moderations)
+
+
+def _read_moderation(body: bytes) -> Answer:
+    """Moderations are free of charge, so they come without usage."""
+    results = decode_json(body, _moderations_decoder).results
+    if not results:
+        return Answer(code="empty_answer", problem="No answer: the response holds no result.")
+    return Answer(text=msgspec.json.encode(results[0] if len(results) == 1 else results).decode())
+
+
+_READERS = {
+    CHAT: _read_chat,
+    RESPONSES: _read_response,
+    EMBEDDINGS: _read_embedding,
+    COMPLETIONS: _read_completion,
+    MODERATIONS: _read_moderation,
+}

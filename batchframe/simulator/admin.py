@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from batchframe.errors import ConfigurationError
 from batchframe.simulator.account import Account
-from batchframe.simulator.batches_api import json_body
+from batchframe.wire.parameters import json_body
 from batchframe.wire.refusals import Refusal, json_response
 
 _METHODS = {"on", "row", "batch"}

@@ -14,7 +14,8 @@ from batchframe.simulator import models
 from batchframe.simulator.account import ORGANIZATION, Account
 from batchframe.simulator.batches import Batch
 from batchframe.simulator.execution import ResultFile, Run
-from batchframe.simulator.validation import InputFile, check_file, line_error
+from batchframe.simulator.validation import InputFile, check_file
+from batchframe.wire.batch_lines import line_error, no_such_input
 
 _SLICE_SECONDS = 0.02
 _TICK = 0.02
@@ -100,7 +101,7 @@ class Worker(threading.Thread):
             self._fail(batch, found.errors)
             return
         except FileNotFoundError:
-            self._fail(batch, [_no_access(batch)])  # deleted since it was found
+            self._fail(batch, [no_such_input(batch.input_file_id, ORGANIZATION)])  # deleted since it was found
             return
         with account.changed:
             self._runs[batch.id] = run
@@ -115,7 +116,7 @@ class Worker(threading.Thread):
         with self._account.changed:
             file = self._account.files.find(batch.input_file_id)
         if file is None:
-            raise _Invalid([_no_access(batch)])
+            raise _Invalid([no_such_input(batch.input_file_id, ORGANIZATION)])
         if file.purpose != "batch":
             message = f"File {file.id} has the purpose '{file.purpose}'; the input of a batch needs 'batch'."
             raise _Invalid([line_error("invalid_request", message, param="file_id")])
@@ -178,11 +179,6 @@ class Worker(threading.Thread):
     def _enter(self, batch: Batch, status: str) -> None:
         batch.enter(status, self._account.clock())
         self._account.changed.notify_all()
-
-
-def _no_access(batch: Batch) -> dict[str, Any]:
-    message = f"Cannot find file {batch.input_file_id}, or organization {ORGANIZATION} does not have access to it."
-    return line_error("invalid_request", message, param="file_id")
 
 
 def _contains(path: Path, part: str) -> bool:

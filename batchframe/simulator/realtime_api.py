@@ -12,10 +12,10 @@ from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
 from batchframe.simulator import models, responders
 from batchframe.simulator.account import Account
 from batchframe.simulator.answering import Answered
-from batchframe.simulator.batches_api import json_body
 from batchframe.simulator.ledger import Entry
 from batchframe.simulator.streaming import chat_events
-from batchframe.simulator.validation import missing_parameter
+from batchframe.wire.batch_lines import missing_parameter
+from batchframe.wire.parameters import json_body
 from batchframe.wire.refusals import Refusal, json_response
 
 

@@ -12,21 +12,30 @@ from typing import Any
 
 import msgspec
 
-from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
+from batchframe.model import EMBEDDINGS
 from batchframe.simulator import models
 from batchframe.simulator.embeddings import inputs_of
 from batchframe.simulator.settings import Settings
 from batchframe.simulator.tokens import tokens_of_bytes
 from batchframe.wire import jsontext
-
-_PROMPT_PARAMETER = {CHAT: "messages", RESPONSES: "input", EMBEDDINGS: "input"}
-_FAMILY = {CHAT: "Chat Completions", RESPONSES: "Responses", EMBEDDINGS: "Embeddings"}
+from batchframe.wire.batch_lines import (
+    PROMPT_PARAMETER,
+    LineError,
+    duplicate,
+    line_error,
+    other_model,
+    read_line,
+    unparseable,
+    wrong_body,
+    wrong_envelope,
+)
 
 
 class _Body(msgspec.Struct):
     model: str
     messages: msgspec.Raw = msgspec.Raw()
     input: msgspec.Raw = msgspec.Raw()
+    prompt: msgspec.Raw = msgspec.Raw()
     stream: bool | None = None
 
 
@@ -49,22 +58,7 @@ class InputFile(msgspec.Struct):
     ends: array[int]
     model: str | None = None
     tokens: int = 0
-    errors: list[dict[str, Any]] = []
-
-
-def line_error(code: str, message: str, line: int | None = None, param: str | None = None) -> dict[str, Any]:
-    """An entry of a batch's `errors.data`."""
-    return {"code": code, "line": line, "message": message, "param": param}
-
-
-def missing_parameter(endpoint: str, body: dict[str, Any]) -> tuple[str, str] | None:
-    """The parameter a body must have and has not, with its message; in real time and in batches alike."""
-    if not isinstance(body.get("model"), str):
-        return "model", "Model parameter is required."
-    prompt = _PROMPT_PARAMETER[endpoint]
-    if body.get(prompt) is None and not (endpoint == RESPONSES and _continues(body)):
-        return prompt, f"{prompt.capitalize()} parameter is required."
-    return None
+    errors: list[LineError] = []
 
 
 def check_file(path: Path, endpoint: str, settings: Settings) -> InputFile:
@@ -103,7 +97,7 @@ class _Check:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
         body = found.body
-        prompt = body.messages if self.endpoint == CHAT else body.input
+        prompt = getattr(body, PROMPT_PARAMETER[self.endpoint])
         size = len(prompt)
         if (
             found.custom_id in self.seen
@@ -119,62 +113,32 @@ class _Check:
         self.file.tokens += tokens_of_bytes(size)
         return True
 
-    def _examine(self, text: bytes, line: int) -> dict[str, Any] | None:
+    def _examine(self, text: bytes, line: int) -> LineError | None:
         """What is wrong with a line; None if it is in order after all, and then it counts."""
-        try:
-            found = jsontext.decode(text)
-        except ValueError:
-            return line_error("invalid_json_line", "This line is not parseable as valid JSON.", line)
-        if not isinstance(found, dict):
-            return line_error("invalid_json_line", "This line is not parseable as valid JSON.", line)
-        return self._examine_envelope(found, line) or self._examine_body(found["custom_id"], found["body"], line)
+        found = read_line(text)
+        if found is None:
+            return unparseable(line)
+        error = wrong_envelope(found, self.endpoint, line)
+        if error is not None:
+            return error
+        custom_id, body = found["custom_id"], found["body"]
+        if custom_id in self.seen:
+            return duplicate(custom_id, line)
+        error = wrong_body(body, self.endpoint, line) or self._wrong_model(body.get("model"), line)
+        if error is None:
+            self._count(custom_id, body)
+        return error
 
-    def _examine_envelope(self, found: dict[str, Any], line: int) -> dict[str, Any] | None:
-        for name, kind in (("custom_id", str), ("method", str), ("url", str), ("body", dict)):
-            value = found.get(name)
-            if value is None:
-                return line_error("missing_required_parameter", f"Missing required parameter: '{name}'.", line, name)
-            if not isinstance(value, kind):
-                expected = "a string" if kind is str else "an object"
-                return line_error("invalid_type", f"Invalid type for '{name}': expected {expected}.", line, name)
-        if found["method"] != "POST":
-            message = f"Invalid value: '{found['method']}'. Supported values are: 'POST'"
-            return line_error("invalid_method", message, line, "method")
-        if found["url"] != self.endpoint:
-            message = "The URL provided for this request does not match the batch endpoint."
-            return line_error("invalid_url", message, line, "url")
-        if found["custom_id"] in self.seen:
-            message = (
-                f"The custom_id '{found['custom_id']}' for this request is a duplicate of another request. "
-                "The custom_id parameter must be unique for each request in a batch."
-            )
-            return line_error("duplicate_custom_id", message, line, "custom_id")
-        return None
-
-    def _examine_body(self, custom_id: str, body: dict[str, Any], line: int) -> dict[str, Any] | None:
-        if body.get("stream"):
-            message = f"{_FAMILY[self.endpoint]}: Streaming is not supported in the Batch API."
-            return line_error("streaming_unsupported", message, line, "body.stream")
-        missing = missing_parameter(self.endpoint, body)
-        if missing is not None:
-            return line_error("invalid_request", missing[1], line, f"body.{missing[0]}")
-        model = body["model"]
+    def _wrong_model(self, model: Any, line: int) -> LineError | None:
         if not models.exists(model, self.settings):
             message = f"The provided model '{model}' is not supported by the Batch API."
             return line_error("model_not_found", message, line, "body.model")
         if self.file.model is None:
             self.file.model = model
-        elif model != self.file.model:
-            message = (
-                f"The model '{model}' for this request does not match the rest of the batch. "
-                "Each batch must contain requests for a single model."
-            )
-            return line_error("mismatched_model", message, line, "body.model")
-        self._count(custom_id, body)
-        return None
+        return other_model(model, line) if model != self.file.model else None
 
     def _count(self, custom_id: str, body: dict[str, Any]) -> None:
-        prompt = body.get(_PROMPT_PARAMETER[self.endpoint])
+        prompt = body.get(PROMPT_PARAMETER[self.endpoint])
         self.seen.add(custom_id)
         self.file.tokens += tokens_of_bytes(len(jsontext.encode(prompt)))
         if self.endpoint == EMBEDDINGS:
@@ -189,8 +153,3 @@ class _Check:
         if self.inputs > self.settings.max_inputs:
             message = f"The input file has {self.inputs} embedding inputs; the maximum is {self.settings.max_inputs}."
             self.file.errors.insert(0, line_error("too_many_tasks", message))
-
-
-def _continues(body: dict[str, Any]) -> bool:
-    """Whether a responses request has its input elsewhere."""
-    return any(body.get(name) is not None for name in ("prompt", "previous_response_id", "conversation"))

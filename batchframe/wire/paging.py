@@ -30,7 +30,7 @@ def page(items: Sequence[Item], after: str | None, limit: int) -> tuple[list[Ite
 def whole_number(query: Mapping[str, str], name: str, default: int, most: int) -> int:
     """A query parameter between 1 and a maximum."""
     given = query.get(name, str(default))
-    if not given.isdigit() or not 1 <= int(given) <= most:
+    if not given.isdecimal() or len(given) > 9 or not 1 <= int(given) <= most:
         message = f"Invalid '{name}': expected an integer between 1 and {most}, but got '{given}' instead."
         raise Refusal(400, message, code="invalid_value", param=name)
     return int(given)

@@ -15,12 +15,19 @@ from starlette.requests import Request
 
 from batchframe.wire.refusals import Refusal
 
+_FIELD_BYTES = 65_536
+"""What is kept of a field that is not the file: no field of the API is longer."""
+
 
 class Upload:
     """The parts of one form: small fields in memory, the file at a path."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep: int | None = None) -> None:
+        """Args:
+        keep: bytes of the file that are written; what follows is only counted, as it will be refused. None: all.
+        """
         self.path = path
+        self._keep = keep
         self.fields: dict[str, str] = {}
         self.filename: str | None = None
         self.size = 0
@@ -77,11 +84,12 @@ class Upload:
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if not self._is_file:
-            self._text += data[start:end]
+            self._text += data[start : min(end, start + _FIELD_BYTES - len(self._text))]
             return
+        kept = end if self._keep is None else min(end, start + max(0, self._keep - self.size))
         self.size += end - start
         if self._file is not None:
-            self._file.write(memoryview(data)[start:end])
+            self._file.write(memoryview(data)[start:kept])
 
     def _end_part(self) -> None:
         if not self._is_file:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from batchframe.core.answers import read_answer
-from batchframe.model import CHAT, EMBEDDINGS, RESPONSES, Usage
+from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES, Usage
 
 
 def body(value: Any) -> bytes:
@@ -59,6 +59,30 @@ def test_tool_calls_are_the_answer_when_there_is_no_text() -> None:
     item = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"}
     called = read_answer(RESPONSES, response(item))
     assert json.loads(called.text or "") == [{"name": "f", "arguments": "{}", "call_id": "c"}]
+
+
+def test_a_completion_is_the_text_of_its_first_choice() -> None:
+    """The proxy's batches may be of the old endpoint; an unread answer would cost its row."""
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+    said = body({"choices": [{"text": " is red.", "index": 0, "finish_reason": "length"}], "usage": usage})
+    answer = read_answer(COMPLETIONS, said)
+    assert (answer.text, answer.problem, answer.truncated) == (" is red.", None, True)
+    assert answer.usage == Usage(input=5, output=2)
+    assert read_answer(COMPLETIONS, body({"choices": []})).code == "empty_answer"
+    assert read_answer(COMPLETIONS, body({"choices": [{"text": ""}]})).code == "empty_answer"
+    assert read_answer(COMPLETIONS, b"{}").code == "unreadable_answer"
+
+
+def test_a_moderation_is_its_result_as_json() -> None:
+    """That nothing is flagged is an answer, too; there is no usage, for it costs nothing."""
+    result = {"flagged": False, "categories": {"hate": False}, "category_scores": {"hate": 0.001}}
+    answer = read_answer(MODERATIONS, body({"id": "modr-1", "model": "m", "results": [result]}))
+    assert json.loads(answer.text or "") == result
+    assert (answer.problem, answer.usage) == (None, Usage())
+    both = read_answer(MODERATIONS, body({"results": [result, result]}))
+    assert json.loads(both.text or "") == [result, result]
+    assert read_answer(MODERATIONS, body({"results": []})).code == "empty_answer"
+    assert read_answer(MODERATIONS, body({"results": [1]})).code == "unreadable_answer"
 
 
 def test_an_embedding_is_a_vector() -> None:
