@@ -15,9 +15,9 @@ from batchframe.model import Route
 from batchframe.proxy.calls import Call
 from batchframe.proxy.grouping import Grouped
 from batchframe.proxy.presence import SILENCE_SECONDS, Presence
-from batchframe.store import proxied
+from batchframe.store import arrivals
+from batchframe.store.arrivals import Arrival, Place, Stream, Window
 from batchframe.store.database import Database
-from batchframe.store.proxied import Arrival, Place, Stream, Window
 from batchframe.wire.refusals import Refusal
 
 logger = logging.getLogger(__name__)
@@ -63,23 +63,23 @@ class Accepting:
             raise Refusal(400, message, code="idempotency_key_in_use")
         return place
 
-    def _keep(self, arrivals: Sequence[Arrival]) -> Sequence[Place]:
+    def _keep(self, group: Sequence[Arrival]) -> Sequence[Place]:
         """One transaction; when it fails, another, for those that are not there: a commit may only be unheard."""
         until = time.monotonic() + _PATIENCE
         kept: dict[UUID, Place] = {}
-        missing = arrivals
+        missing = group
         again = False
         while True:
             try:
                 with self._database.transaction() as connection:
                     if again:
-                        kept |= proxied.places(connection, [arrival.id for arrival in missing])
+                        kept |= arrivals.places(connection, [arrival.id for arrival in missing])
                         missing = [arrival for arrival in missing if arrival.id not in kept]
-                    fresh = proxied.accept(
+                    fresh = arrivals.accept(
                         connection, missing, self._presence.id, self._window, silence=SILENCE_SECONDS
                     )
                 kept |= fresh
-                return [kept[arrival.id] for arrival in arrivals]
+                return [kept[arrival.id] for arrival in group]
             except DatabaseError as error:
                 if time.monotonic() > until:
                     raise

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchframe.errors import DatabaseError
 from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
-from batchframe.proxy import health, models, responses
+from batchframe.proxy import batches, files, health, models, responses
 from batchframe.proxy.asking import asking
 from batchframe.proxy.calling import Handler
 from batchframe.proxy.proxy import Proxy
@@ -28,6 +28,15 @@ _WITH_KEY: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/responses/{response_id}", responses.retrieve_response),
     ("POST", "/v1/responses/{response_id}/cancel", responses.cancel_response),
     ("GET", "/v1/requests/{request_id}", responses.retrieve_request),
+    ("POST", "/v1/files", files.create),
+    ("GET", "/v1/files", files.list_),
+    ("GET", "/v1/files/{file_id}", files.retrieve),
+    ("DELETE", "/v1/files/{file_id}", files.delete),
+    ("GET", "/v1/files/{file_id}/content", files.content),
+    ("POST", "/v1/batches", batches.create),
+    ("GET", "/v1/batches", batches.list_),
+    ("GET", "/v1/batches/{batch_id}", batches.retrieve),
+    ("POST", "/v1/batches/{batch_id}/cancel", batches.cancel),
     ("GET", "/v1/models", models.list_),
     ("GET", "/v1/models/{model:path}", models.retrieve),
 )

@@ -15,7 +15,8 @@ from batchframe.proxy.calling import Caller, Handler
 from batchframe.proxy.calls import Call, parse
 from batchframe.proxy.proxy import Proxy
 from batchframe.proxy.responses import with_provider_id
-from batchframe.store.proxied import Place, Settled
+from batchframe.store.arrivals import Place
+from batchframe.store.proxied import Settled
 from batchframe.wire import jsontext
 from batchframe.wire.refusals import Refusal, error_body, json_response
 

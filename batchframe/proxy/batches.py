@@ -7,7 +7,6 @@ Made here, loaded by `loading.py`, answered by the engine; what is shown follows
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -18,7 +17,7 @@ from starlette.responses import Response
 
 from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
 from batchframe.proxy import public_ids
-from batchframe.proxy.calling import Caller, Handler
+from batchframe.proxy.calling import Caller
 from batchframe.proxy.proxy import Proxy
 from batchframe.proxy.transactions import in_transaction
 from batchframe.store import client_batches, client_files
@@ -34,27 +33,6 @@ _CANCELLABLE = ("validating", "in_progress")
 _CANCELLED = ("cancelling", "cancelled")
 
 
-def routes(wake: Callable[[], None]) -> tuple[tuple[str, str, Handler], ...]:
-    """Method, path and handler of each call. `wake`: tells the loader that there is something for it."""
-
-    async def create_(proxy: Proxy, caller: Caller, request: Request) -> Response:
-        response = await create(proxy, caller, request)
-        wake()
-        return response
-
-    async def cancel_(proxy: Proxy, caller: Caller, request: Request) -> Response:
-        response = await cancel(proxy, caller, request)
-        wake()
-        return response
-
-    return (
-        ("POST", "/v1/batches", create_),
-        ("GET", "/v1/batches", list_),
-        ("GET", "/v1/batches/{batch_id}", retrieve),
-        ("POST", "/v1/batches/{batch_id}/cancel", cancel_),
-    )
-
-
 async def create(proxy: Proxy, caller: Caller, request: Request) -> Response:
     """Create a batch. What is wrong with the lines of its file is found out later, by the loader."""
     asked = await json_body(request)
@@ -63,6 +41,7 @@ async def create(proxy: Proxy, caller: Caller, request: Request) -> Response:
     one_of(asked, "completion_window", ("24h",))
     metadata = checked_metadata(asked.get("metadata"))
     expiry_seconds(asked.get("output_expires_after"), "output_expires_after")
+    await proxy.keys.admit(caller)
     batch_id = uuid4()
 
     def write(connection: Connection) -> ClientBatch:
@@ -75,7 +54,9 @@ async def create(proxy: Proxy, caller: Caller, request: Request) -> Response:
         client_batches.add(connection, batch_id, caller.id, file.id, endpoint, kept)
         return _known(client_batches.find(connection, batch_id, caller.id), "")
 
-    return json_response(view(await in_transaction(proxy, write)))
+    made = await in_transaction(proxy, write)
+    proxy.loader.wake()
+    return json_response(view(made))
 
 
 async def retrieve(proxy: Proxy, caller: Caller, request: Request) -> Response:
@@ -114,7 +95,9 @@ async def cancel(proxy: Proxy, caller: Caller, request: Request) -> Response:
         client_batches.cancel(connection, batch.id)
         return _known(_find(connection, named, caller), named)
 
-    return json_response(view(await in_transaction(proxy, write)))
+    cancelled = await in_transaction(proxy, write)
+    proxy.loader.wake()
+    return json_response(view(cancelled))
 
 
 def view(batch: ClientBatch) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Files are kept in Postgres, in parts, so that every instance has them. Nothing h
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -16,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from batchframe.proxy import public_ids
-from batchframe.proxy.calling import Caller, Handler
+from batchframe.proxy.calling import Caller
 from batchframe.proxy.proxy import Proxy
 from batchframe.proxy.transactions import in_transaction
 from batchframe.store import client_batches, client_files, client_results
@@ -27,27 +26,15 @@ from batchframe.wire.parameters import expires_after, expiry_seconds
 from batchframe.wire.refusals import Refusal, json_response
 from batchframe.wire.uploads import Upload
 
-MAX_FILE_BYTES = 2 * 1024**3
-"""Ten times what OpenAI takes: the engine splits it."""
 _PURPOSES = ("batch",)
 _FILE_SECONDS = 30 * 86_400
 _ROWS_A_READ = 250
 """Of a result file, so many are read at once, in a transaction of their own: a slow client holds no connection."""
 
 
-def routes(max_file_bytes: int = MAX_FILE_BYTES) -> tuple[tuple[str, str, Handler], ...]:
-    """Method, path and handler of each call."""
-    return (
-        ("POST", "/v1/files", functools.partial(create, limit=max_file_bytes)),
-        ("GET", "/v1/files", list_),
-        ("GET", "/v1/files/{file_id}", retrieve),
-        ("DELETE", "/v1/files/{file_id}", delete),
-        ("GET", "/v1/files/{file_id}/content", content),
-    )
-
-
-async def create(proxy: Proxy, caller: Caller, request: Request, *, limit: int = MAX_FILE_BYTES) -> Response:
+async def create(proxy: Proxy, caller: Caller, request: Request) -> Response:
     """Take a file in: to disk while it arrives, then into Postgres."""
+    limit = proxy.settings.file_max_bytes
     file_id = uuid4()
     spool = proxy.settings.home / "spool"
     await run_in_threadpool(spool.mkdir, parents=True, exist_ok=True)

@@ -13,12 +13,14 @@ from batchframe.proxy import keymaking
 from batchframe.proxy.accepting import Accepting
 from batchframe.proxy.calling import Caller
 from batchframe.proxy.keys import Keys
+from batchframe.proxy.loading import Loader
 from batchframe.proxy.models import Models
 from batchframe.proxy.presence import Presence
 from batchframe.proxy.waiting import Waiting
 from batchframe.store import embedded, keys, proxied
+from batchframe.store.arrivals import Place
 from batchframe.store.database import Database
-from batchframe.store.proxied import Kept, Place
+from batchframe.store.proxied import Kept
 from batchframe.wire.refusals import Refusal
 
 FIRST_KEY = "default"
@@ -45,8 +47,9 @@ class Proxy:
         self.keys = Keys(self.database)
         self.presence = Presence(self.database)
         self.accepting = Accepting(self.database, settings, self.provider.id, self.presence)
-        self.waiting = Waiting(self.database)
+        self.waiting = Waiting(self.database, lambda: self.loader.wake())
         self.models = Models()
+        self.loader = Loader(self.database, self.provider.id, settings)
         self.engine = Background(self.database, lambda: [OpenAIProvider(settings)], settings)
         self.stopping: asyncio.Future[None]
         self._beside: list[asyncio.Task[None]] = []
@@ -57,7 +60,7 @@ class Proxy:
         loop.set_default_executor(ThreadPoolExecutor(_THREADS, "batchframe-proxy"))
         self.stopping = loop.create_future()
         await asyncio.to_thread(self._enter)
-        self._beside = [asyncio.create_task(self.waiting.run()), asyncio.create_task(self.presence.run())]
+        self._beside = [asyncio.create_task(one.run()) for one in (self.waiting, self.presence, self.loader)]
         await asyncio.to_thread(self.engine.start)
 
     def drain(self) -> None:

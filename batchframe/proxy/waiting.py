@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from batchframe.errors import DatabaseError
 from batchframe.store import notices, proxied
+from batchframe.store.arrivals import Place
 from batchframe.store.database import Database
-from batchframe.store.proxied import Place, Settled
+from batchframe.store.proxied import Settled
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +28,12 @@ Wanted = dict[int, list["asyncio.Future[Settled]"]]
 class Waiting:
     """Who waits in this process for what."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_notice: Callable[[], object]) -> None:
+        """Args:
+        on_notice: called when anything has changed, for whoever else wants to know.
+        """
         self._database = database
+        self._on_notice = on_notice
         self._wanted: dict[int, Wanted] = {}
         self._changed: set[int] = set()
         self._woken = asyncio.Event()
@@ -61,7 +66,7 @@ class Waiting:
 
     async def run(self) -> None:
         """Tell those who wait, until cancelled."""
-        listening = asyncio.create_task(notices.listen(self._database, self._notice))
+        listening = asyncio.create_task(notices.listen(self._database, self._heard))
         try:
             while True:
                 try:
@@ -76,6 +81,10 @@ class Waiting:
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
+
+    def _heard(self, job_id: int | None) -> None:
+        self._notice(job_id)
+        self._on_notice()
 
     def _notice(self, job_id: int | None) -> None:
         if job_id is None:

@@ -1,38 +1,24 @@
-"""The proxy's files and batches behind a small app of their own, with the real engine and loader, on real sockets."""
+"""A proxy with two keys, and a customer of its files and batches."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
 import openai
-import uvicorn
 from openai.types import Batch
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from batchframe.config import load_settings
-from batchframe.engine.engine import Engine
-from batchframe.errors import DatabaseError
-from batchframe.providers.openai import OpenAIProvider
-from batchframe.proxy import batches, files
-from batchframe.proxy.calling import Caller, Handler
-from batchframe.proxy.loading import Loader
-from batchframe.proxy.proxy import Proxy
+from batchframe.proxy import keymaking
+from batchframe.store import keys
 from batchframe.store.database import Database
-from batchframe.wire.refusals import Refusal
 from tests.conftest import FAST
+from tests.proxy.conftest import Running
 
 CHAT = "/v1/chat/completions"
-CALLERS = {"key-1": Caller(1, "one"), "key-2": Caller(2, "two")}
 
 
 def chat_line(custom_id: str, prompt: str = "Hello", **more: Any) -> dict[str, Any]:
@@ -47,85 +33,34 @@ def jsonl(lines: Iterable[Any]) -> bytes:
 
 
 class Service:
-    """A proxy that knows two keys, while the `with` block runs.
+    """A proxy that knows two keys, while the `with` block runs."""
 
-    Args:
-        loads, works: whether it has a loader and an engine.
-    """
-
-    def __init__(
-        self,
-        database_url: str,
-        base_url: str,
-        home: Path,
-        *,
-        max_file_bytes: int = files.MAX_FILE_BYTES,
-        loads: bool = True,
-        works: bool = True,
-        **settings: Any,
-    ) -> None:
-        self.settings = load_settings(
-            **{**FAST, "database_url": database_url, "openai_base_url": base_url, "home": home, **settings}
-        )
-        self.database = Database(database_url)
-        self._max_file_bytes = max_file_bytes
-        self._loads, self._works = loads, works
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
+    def __init__(self, database_url: str, base_url: str, home: Path, **settings: Any) -> None:
+        account = {"database_url": database_url, "openai_base_url": base_url, "home": home, "api_key": "key-1"}
+        self.settings = load_settings(**{**FAST, **account, **settings})
+        self._given = {**FAST, **account, **settings}
+        self._running: Running
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+        return f"{self._running.url}/v1"
+
+    @property
+    def database(self) -> Database:
+        return self._running.proxy.database
 
     def client(self, key: str = "key-1") -> openai.OpenAI:
         """An SDK client without retries of its own."""
         return openai.OpenAI(base_url=self.base_url, api_key=key, max_retries=0, timeout=30)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(20)
+        self._running = Running(dict(self._given))
+        with self.database.transaction() as connection:
+            keys.ensure(connection, "two", keymaking.digest("key-2"), "…")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self.database.close()
-
-    async def _main(self) -> None:
-        provider = OpenAIProvider(self.settings)
-        proxy = Proxy(self.database, self.settings, provider)
-        loader = Loader(self.database, provider.id, self.settings)
-        engine = Engine(self.database, {provider.id: provider}, self.settings, on_change=loader.wake)
-        routes = [
-            Route(path, self._endpoint(proxy, handler), methods=[method])
-            for method, path, handler in (*files.routes(self._max_file_bytes), *batches.routes(loader.wake))
-        ]
-        config = uvicorn.Config(Starlette(routes=routes), lifespan="off", ws="none", log_config=None, access_log=False)
-        self._server = uvicorn.Server(config)
-        beside = [asyncio.create_task(loader.run())] if self._loads else []
-        beside += [asyncio.create_task(engine.run())] if self._works else []
-        try:
-            self._ready.set()
-            await self._server.serve(sockets=[self._listener])
-        finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
-            await provider.close()
-
-    @staticmethod
-    def _endpoint(proxy: Proxy, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            caller = CALLERS[request.headers["authorization"].removeprefix("Bearer ")]
-            try:
-                return await handler(proxy, caller, request)
-            except Refusal as refusal:
-                return refusal.response()
-            except DatabaseError:
-                return Response(status_code=503)
-
-        return answer
+        self._running.stop()
 
 
 class Customer:

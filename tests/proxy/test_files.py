@@ -21,9 +21,7 @@ from tests.proxy.batch_service import Service, chat_line, jsonl
 @pytest.fixture
 def service(database_url: str, simulator: Simulator, tmp_path: Path) -> Iterator[Service]:
     """Files alone: nothing is loaded and nothing asked."""
-    with Service(
-        database_url, simulator.base_url, tmp_path / "home", loads=False, works=False, max_file_bytes=3_000_000
-    ) as running:
+    with Service(database_url, simulator.base_url, tmp_path / "home", file_max_bytes=3_000_000) as running:
         yield running
 
 

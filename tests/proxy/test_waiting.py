@@ -191,8 +191,7 @@ def test_a_receipt_is_given_for_the_asking(served: Running, simulator: Simulator
 
 def test_a_row_that_fails_says_so_with_its_own_status_and_words(served: Running, simulator: Simulator) -> None:
     """The client's error handling must not know that there was a batch."""
-    body = {"error": {"message": "Too long.", "type": "invalid_request_error", "code": "context_length_exceeded"}}
-    simulator.faults.row("Hello", status=400, body=body)
+    simulator.faults.row("Hello", status=400, code="context_length_exceeded", message="Too long.")
     with pytest.raises(openai.BadRequestError) as raised:
         served.client(max_retries=3).chat.completions.create(**BODY)  # type: ignore[call-overload]
     assert raised.value.code == "context_length_exceeded"
