@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -21,6 +21,7 @@ class Key:
     """A key, without itself.
 
     Attributes:
+        sha256: what it is found by; sessions of the status page are signed with it, so no log shows it.
         shown: its first characters, by which people tell keys apart.
         budget_usd: what its requests may cost together; None: no limit.
         rate_limit: requests a minute; None: no limit.
@@ -29,7 +30,7 @@ class Key:
 
     id: int
     name: str
-    sha256: bytes
+    sha256: bytes = field(repr=False)
     shown: str
     budget_usd: Decimal | None
     rate_limit: int | None
@@ -74,19 +75,23 @@ def create(
     return _key(row)
 
 
-def ensure(connection: Connection, name: str, sha256: bytes, shown: str) -> Key:
-    """Keep a key that the environment gives; given anew, it takes the place of the one of its name."""
-    row = connection.execute(
-        text(f"""
-            INSERT INTO api_key (name, sha256, shown) VALUES (:name, :sha256, :shown)
-            ON CONFLICT (name) DO UPDATE
-            SET sha256 = EXCLUDED.sha256, shown = EXCLUDED.shown,
-                revoked_at = CASE WHEN api_key.sha256 = EXCLUDED.sha256 THEN api_key.revoked_at END
-            RETURNING {_COLUMNS}
+def ensure(connection: Connection, name: str, sha256: bytes, shown: str) -> None:
+    """Keep a key that the environment gives; given anew, it takes the place of the one of its name.
+
+    One that is there under another name stays what it is, and one that was revoked stays revoked: neither a start nor
+    another instance that starts in the same moment may fail by it or undo it.
+    """
+    values = {"name": name, "sha256": sha256, "shown": shown}
+    connection.execute(
+        text("INSERT INTO api_key (name, sha256, shown) VALUES (:name, :sha256, :shown) ON CONFLICT DO NOTHING"), values
+    )
+    connection.execute(
+        text("""
+            UPDATE api_key SET sha256 = :sha256, shown = :shown, revoked_at = NULL
+            WHERE name = :name AND NOT EXISTS (SELECT 1 FROM api_key WHERE sha256 = :sha256)
         """),
-        {"name": name, "sha256": sha256, "shown": shown},
-    ).one()
-    return _key(row)
+        values,
+    )
 
 
 def find(connection: Connection, sha256: bytes) -> Key | None:
