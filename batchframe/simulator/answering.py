@@ -14,10 +14,11 @@ from typing import Any
 
 import msgspec
 
-from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
+from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
 from batchframe.simulator import models
 from batchframe.simulator.embeddings import embed
 from batchframe.simulator.faults import Faults
+from batchframe.simulator.moderations import moderate
 from batchframe.simulator.responders import Answer, Failure, Reply, Request, Responder, ToolCall
 from batchframe.simulator.shapes import (
     ChatCompletion,
@@ -25,6 +26,8 @@ from batchframe.simulator.shapes import (
     ChatToolCall,
     ChatUsage,
     Choice,
+    Completion,
+    CompletionChoice,
     Function,
     FunctionToolCall,
     OutputMessage,
@@ -37,7 +40,7 @@ from batchframe.simulator.tokens import count_tokens, prompt_tokens
 from batchframe.wire import jsontext
 from batchframe.wire.refusals import error_body
 
-ENDPOINTS = (CHAT, EMBEDDINGS, RESPONSES)
+ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES)
 
 
 class Answered(msgspec.Struct):
@@ -62,6 +65,7 @@ class Answerer:
     def __init__(self, responder: Responder, faults: Faults) -> None:
         self.responder = responder
         self._faults = faults
+        self._builders = {CHAT: self._chat, RESPONSES: self._response, COMPLETIONS: self._completion}
         self._serials = itertools.count(1)
         self._mark = secrets.token_hex(8)
 
@@ -89,9 +93,11 @@ class Answerer:
         if request.endpoint == EMBEDDINGS:
             embeddings = embed(request.body, model)
             return Answered(digest, 200, embeddings, embeddings.usage.prompt_tokens)
+        if request.endpoint == MODERATIONS:
+            return Answered(digest, 200, moderate(request.body, model, self.new_id("modr-")))
         reply = _as_answer(self.responder(request))
         asked, said = prompt_tokens(request.body), _answer_tokens(reply)
-        build = self._chat if request.endpoint == CHAT else self._response
+        build = self._builders[request.endpoint]
         return Answered(digest, 200, build(request, model, reply, asked, said), asked, said)
 
     def _chat(self, request: Request, model: str, reply: Answer, asked: int, said: int) -> ChatCompletion:
@@ -106,6 +112,15 @@ class Answerer:
             created=int(time.time()),
             model=model,
             choices=[Choice(message, finish)],
+            usage=ChatUsage(asked, said, asked + said),
+        )
+
+    def _completion(self, request: Request, model: str, reply: Answer, asked: int, said: int) -> Completion:
+        return Completion(
+            id=self.new_id("cmpl-"),
+            created=int(time.time()),
+            model=model,
+            choices=[CompletionChoice(reply.text or "", reply.finish_reason or "stop")],
             usage=ChatUsage(asked, said, asked + said),
         )
 

@@ -24,7 +24,9 @@ _ROUTES: tuple[tuple[str, str, Operation, Handler], ...] = (
     ("POST", "/v1/batches/{batch_id}/cancel", "batches.cancel", batches_api.cancel),
     ("POST", "/v1/chat/completions", "chat.completions", realtime_api.chat),
     ("POST", "/v1/responses", "responses", realtime_api.respond),
+    ("POST", "/v1/completions", "completions", realtime_api.completions),
     ("POST", "/v1/embeddings", "embeddings", realtime_api.embeddings),
+    ("POST", "/v1/moderations", "moderations", realtime_api.moderations),
     ("GET", "/v1/models", "models.list", realtime_api.list_models),
     ("GET", "/v1/models/{model:path}", "models.retrieve", realtime_api.retrieve_model),
 )

@@ -30,7 +30,9 @@ Operation = Literal[
     "batches.cancel",
     "chat.completions",
     "responses",
+    "completions",
     "embeddings",
+    "moderations",
     "models.list",
     "models.retrieve",
 ]

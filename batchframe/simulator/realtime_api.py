@@ -1,4 +1,4 @@
-"""Answers while you wait: `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings`, and the list of models."""
+"""Answers while you wait: the endpoints a batch may ask, one request at a time, and the list of models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from batchframe.model import CHAT, EMBEDDINGS, RESPONSES
+from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
 from batchframe.simulator import models, responders
 from batchframe.simulator.account import Account
 from batchframe.simulator.answering import Answered
@@ -41,6 +41,20 @@ async def respond(account: Account, request: Request) -> Response:
 async def embeddings(account: Account, request: Request) -> Response:
     """Answer embeddings."""
     return json_response((await _answer(account, EMBEDDINGS, await json_body(request))).body)
+
+
+async def completions(account: Account, request: Request) -> Response:
+    """Answer a completion, the old way to ask."""
+    body = await json_body(request)
+    if body.get("stream"):
+        raise Refusal(400, "The simulator does not answer /v1/completions as a stream.")
+    return json_response((await _answer(account, COMPLETIONS, body)).body)
+
+
+async def moderations(account: Account, request: Request) -> Response:
+    """Answer moderations; here alone a model need not be named."""
+    body = {"model": "omni-moderation-latest", **await json_body(request)}
+    return json_response((await _answer(account, MODERATIONS, body)).body)
 
 
 async def list_models(account: Account, request: Request) -> Response:

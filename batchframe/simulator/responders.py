@@ -34,11 +34,13 @@ class Request(msgspec.Struct):
 
     @property
     def prompt(self) -> str:
-        """The text of the last user message."""
-        turns = self.body.get("messages", self.body.get("input"))
+        """The text of the last user message, or the last of several texts."""
+        turns = prompt_of(self.body)
         if isinstance(turns, str):
             return turns
         for turn in reversed(turns if isinstance(turns, list) else []):
+            if isinstance(turn, str):
+                return turn
             if isinstance(turn, dict) and turn.get("role") == "user":
                 return text_of(turn.get("content"))
         return ""
@@ -126,6 +128,11 @@ def find_responder(named: str | Responder) -> Responder:
     if not callable(found):
         raise ConfigurationError(f"Responder {named!r} is not a function.")
     return found  # type: ignore[no-any-return]
+
+
+def prompt_of(body: dict[str, Any]) -> Any:
+    """What a body asks, by whichever name its endpoint gives it."""
+    return next((body[name] for name in ("messages", "input", "prompt") if name in body), None)
 
 
 def text_of(content: Any) -> str:

@@ -75,6 +75,25 @@ class ChatCompletion(Struct):
     system_fingerprint: str | None = None
 
 
+# --- completions ------------------------------------------------------------------------------------------------------
+
+
+class CompletionChoice(Struct):
+    text: str
+    finish_reason: str
+    index: int = 0
+    logprobs: None = None
+
+
+class Completion(Struct):
+    id: str
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: ChatUsage
+    object: str = "text_completion"
+
+
 # --- responses --------------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchframe.simulator.responders import text_of
+from batchframe.simulator.responders import prompt_of, text_of
 
 _BYTES_PER_TOKEN = 4
 
@@ -22,10 +22,17 @@ def tokens_of_bytes(size: int) -> int:
 
 def prompt_tokens(body: dict[str, Any]) -> int:
     """Tokens of everything a chat or responses request says: instructions and the text of every message."""
-    turns = body.get("messages", body.get("input"))
+    turns = prompt_of(body)
     if isinstance(turns, str):
         total = count_tokens(turns)
     else:
-        total = sum(count_tokens(text_of(turn.get("content"))) for turn in turns or () if isinstance(turn, dict))
+        texts = (
+            turn if isinstance(turn, str) else _content(turn) for turn in (turns if isinstance(turns, list) else ())
+        )
+        total = sum(map(count_tokens, texts))
     instructions = body.get("instructions")
     return total + count_tokens(instructions) if isinstance(instructions, str) else total
+
+
+def _content(turn: Any) -> str:
+    return text_of(turn.get("content")) if isinstance(turn, dict) else ""

@@ -27,7 +27,8 @@ def test_an_unknown_endpoint_is_refused_at_once(sim: Any, client: Any, arguments
     """Refusals of the create call are definite: nothing was created."""
     assert refusal(client.batches.create, **arguments | {"endpoint": "/v1/invalid/endpoint"}) == {
         "message": "Invalid value: '/v1/invalid/endpoint'. "
-        "Supported values are: '/v1/chat/completions', '/v1/embeddings', and '/v1/responses'.",
+        "Supported values are: '/v1/chat/completions', '/v1/completions', '/v1/embeddings', '/v1/moderations', "
+        "and '/v1/responses'.",
         "type": "invalid_request_error",
         "param": "endpoint",
         "code": "invalid_value",

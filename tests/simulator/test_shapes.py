@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from openai.types import CreateEmbeddingResponse
+import openai
+import pytest
+from openai.types import Completion, CreateEmbeddingResponse, ModerationCreateResponse
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
@@ -48,6 +50,33 @@ def test_embeddings_are_a_list_of_vectors(client: Any, assert_published: Any) ->
     assert_published("CreateEmbeddingResponse", json.loads(sent.text))
     CreateEmbeddingResponse.model_validate(json.loads(sent.text))
     assert [each.index for each in sent.parse().data] == [0, 1]
+
+
+def test_a_completion_is_one(client: Any, assert_published: Any) -> None:
+    """The old endpoint, which batches still take."""
+    sent = client.completions.with_raw_response.create(model="gpt-3.5-turbo-instruct", prompt="Hello")
+    assert_published("CreateCompletionResponse", json.loads(sent.text))
+    parsed: Completion = sent.parse()
+    Completion.model_validate(json.loads(sent.text), strict=True)
+    assert parsed.choices[0].text == "Hello"
+    assert parsed.usage is not None
+    assert (parsed.usage.prompt_tokens, parsed.usage.total_tokens) == (2, 4)
+    several = client.completions.create(model="gpt-3.5-turbo-instruct", prompt=["Hello", "there"])
+    assert (several.choices[0].text, several.usage.prompt_tokens) == ("there", 4)
+    with pytest.raises(openai.BadRequestError):
+        client.completions.create(model="gpt-3.5-turbo-instruct", prompt="Hello", stream=True)
+
+
+def test_a_moderation_is_one(client: Any, assert_published: Any) -> None:
+    """Free of charge, with or without a model, a result for each text."""
+    sent = client.moderations.with_raw_response.create(input=["a", "b"])
+    assert_published("CreateModerationResponse", json.loads(sent.text))
+    parsed: ModerationCreateResponse = sent.parse()
+    assert (parsed.model, len(parsed.results)) == ("omni-moderation-latest", 2)
+    assert not parsed.results[0].flagged
+    parts = [{"type": "text", "text": "a"}]
+    assert len(client.moderations.create(input=parts, model="omni-moderation-latest").results) == 1
+    assert client.moderations.create(input="a").results == parsed.results[:1]
 
 
 def test_refusals_and_tool_calls_have_their_places(customer_of: Any, assert_published: Any) -> None:
