@@ -51,7 +51,7 @@ def test_every_public_name_is_exported_on_purpose() -> None:
 
     public = {name for name in vars(batchframe) if not name.startswith("_")}
     rooms = {"cli", "config", "core", "demo", "engine", "errors", "frame", "model", "operations", "providers"}
-    rooms |= {"simulator", "store"}
+    rooms |= {"proxy", "simulator", "store", "wire"}
     assert public - rooms == set(batchframe.__all__)
 
 
