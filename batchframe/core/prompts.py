@@ -67,7 +67,7 @@ def _decode(body: bytes) -> dict[str, Any]:
 
 def _turns(body: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str | None]]]]:
     """Each turn's role and parts; a part is its kind and, if it is one, its text."""
-    said = body.get("messages", body.get("input", ""))
+    said = body.get("messages", body.get("input", body.get("prompt", "")))
     turns = said if isinstance(said, list) else [{"role": "user", "content": said}]
     if isinstance(instructions := body.get("instructions"), str):
         turns = [{"role": "system", "content": instructions}, *turns]

@@ -22,6 +22,7 @@ from batchframe.frame.dataset import Dataset, in_pandas
 from batchframe.frame.functions import RowFunction
 from batchframe.frame.other_frames import OtherSource, opened
 from batchframe.frame.progress import Bar, Progress, read
+from batchframe.frame.proxied import ProxiedSource
 from batchframe.frame.requests import as_frame, ask
 from batchframe.frame.results import Results
 from batchframe.frame.session import Session
@@ -29,7 +30,7 @@ from batchframe.frame.sources import DatasetSource, Filled, FrameSource, KeptSou
 from batchframe.frame.summary import Reader
 from batchframe.frame.terms import Money, check_budget
 from batchframe.frame.usage import JobUsage, read_batches
-from batchframe.model import Job
+from batchframe.model import Job, Kind
 from batchframe.store import jobs, outcomes
 
 _LOOK_SECONDS = 1.0
@@ -205,7 +206,10 @@ class JobHandle(Generic[Filled]):
         return OtherSource(other, arrow, numbers, asked.skipped).filled(results)
 
     def frame(self) -> pd.DataFrame:
-        """The columns the template used, as they were, with the result columns: no need for your own frame."""
+        """The columns the template used, as they were, with the result columns: no need for your own frame.
+
+        Of a job of the proxy: `id`, `prompt`, `request` and the result columns, a row a request.
+        """
         return self._kept().filled(self._results())
 
     def to_parquet(
@@ -323,8 +327,11 @@ class JobHandle(Generic[Filled]):
         filled: Filled = source.filled(self._results())
         return filled
 
-    def _kept(self) -> KeptSource:
-        return KeptSource(self._session.database, self._job.id)
+    def _kept(self) -> KeptSource | ProxiedSource:
+        if self._job.kind is Kind.FRAME:
+            return KeptSource(self._session.database, self._job.id)
+        self.progress()  # one that is still being joined may have grown
+        return ProxiedSource(self._session.database, self._job)
 
     def _results(self, prefix: str = "") -> Results:
         spec = msgspec.structs.replace(self._spec, into=prefix + self._spec.into) if prefix else self._spec

@@ -6,12 +6,12 @@ import operator
 
 import pandas as pd
 
-from batchframe.errors import JobNotFoundError
+from batchframe.errors import InputError, JobNotFoundError
 from batchframe.frame import progress
 from batchframe.frame.job import JobHandle
 from batchframe.frame.session import Session, current
 from batchframe.frame.usage import amounts
-from batchframe.model import Job
+from batchframe.model import Job, Kind
 from batchframe.store import jobs as stored
 
 
@@ -48,20 +48,29 @@ def find(session: Session, key: int | str) -> Job:
     return found
 
 
-def jobs() -> pd.DataFrame:
+def jobs(kind: str | None = None) -> pd.DataFrame:
     """All jobs, open ones first, then the newest first.
 
+    Args:
+        kind: only those of "frame", "proxy" (requests that came over HTTP) or "upload" (a proxy's batches).
+
     Returns:
-        One row a job, indexed by `id`: name, status, model, endpoint, provider, rows, requests, ok, failed, cancelled,
-        pending, reused, cost_usd, created.
+        One row a job, indexed by `id`: name, kind, status, model, endpoint, provider, rows, requests, ok, failed,
+        cancelled, pending, reused, cost_usd, created.
+
+    Raises:
+        InputError: there is no such kind.
     """
+    if kind is not None and kind not in list(Kind):
+        raise InputError(f"kind={kind!r}: choose from {', '.join(repr(str(one)) for one in Kind)}.")
     session = current()
     with session.database.transaction() as connection:
-        found = stored.newest_first(connection)
+        found = [one for one in stored.newest_first(connection) if kind in (None, one.kind)]
         states = [progress.read(connection, one) for one in found]
     return pd.DataFrame(
         {
             "name": pd.array([one.name for one in found], dtype="string"),
+            "kind": pd.array([str(one.kind) for one in found], dtype="string"),
             "status": pd.array([state.status for state in states], dtype="string"),
             "model": pd.array([one.route.model for one in found], dtype="string"),
             "endpoint": pd.array([one.route.endpoint for one in found], dtype="string"),

@@ -58,7 +58,7 @@ class FrameSource:
         return columns.fill(self._frame, results.columns(self._numbers, self._skipped))
 
     def chunks(self, results: Results) -> Iterator[Chunk]:
-        yield from _slices(self._frame, self._numbers, self._skipped)
+        yield from slices(self._frame, self._numbers, self._skipped)
 
 
 class KeptSource:
@@ -74,7 +74,7 @@ class KeptSource:
 
     def chunks(self, results: Results) -> Iterator[Chunk]:
         for kept in snapshot.unpack_each(self._parts()):
-            yield from _slices(kept.frame, kept.row_nos, kept.skipped)
+            yield from slices(kept.frame, kept.row_nos, kept.skipped)
 
     def _parts(self) -> Iterator[bytes]:
         for part_no in count():
@@ -108,7 +108,8 @@ class DatasetSource:
             yield Chunk(table, results.numbers(asked), asked.skipped)
 
 
-def _slices(frame: pd.DataFrame, numbers: npt.NDArray[np.int32], skipped: Sequence[str | None]) -> Iterator[Chunk]:
+def slices(frame: pd.DataFrame, numbers: npt.NDArray[np.int32], skipped: Sequence[str | None]) -> Iterator[Chunk]:
+    """A frame in chunks; at least one, so that a file of no rows has its columns."""
     index = frame.index
     numbered = isinstance(index, pd.RangeIndex) and index.step == 1 and index.name is None
     renamed = frame.set_axis(frame.columns.map(str), axis="columns")

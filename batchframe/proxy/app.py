@@ -46,6 +46,7 @@ Open = Callable[[Proxy, Request], Awaitable[Response]]
 _OPEN: tuple[tuple[str, str, Open], ...] = (
     ("GET", "/healthz", health.healthz),
     ("GET", "/readyz", health.readyz),
+    ("GET", "/openapi.json", health.openapi),
 )
 
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from batchframe.errors import DatabaseError
+from batchframe.proxy.description import description
 from batchframe.proxy.proxy import Proxy
 from batchframe.wire.refusals import json_response
 
@@ -30,6 +31,11 @@ async def readyz(proxy: Proxy, request: Request) -> Response:
     except (DatabaseError, TimeoutError):
         return json_response({"status": "the database cannot be reached"}, 503)
     return json_response({"status": "ready"})
+
+
+async def openapi(proxy: Proxy, request: Request) -> Response:
+    """What the proxy answers, as an OpenAPI document."""
+    return json_response(description())
 
 
 def _look(proxy: Proxy) -> None:

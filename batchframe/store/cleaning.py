@@ -21,7 +21,10 @@ _REMOVABLE = """
     AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.job_id = j.id AND b.state NOT IN ('done', 'failed'))
 """
 
-_TABLES = ("outcome", "attempt", "request", "loan", "job_frame", "client_line", "client_batch", "batch")
+_TABLES = (
+    *("outcome", "attempt", "request", "loan", "job_frame", "batch"),
+    *("proxied", "client_line", "client_batch"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,3 +125,25 @@ def cancel(connection: Connection, kept: Kept) -> None:
         {"job": kept.job_id, "row": kept.row_no, "code": CANCELLED},
     )
     counts.add(connection, kept.job_id, cancelled=1)
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """A request as it came: its name is the digits of its id, or its custom id as JSON."""
+
+    name: str
+    body: bytes
+
+
+def asked(connection: Connection, job_id: int, first: int, end: int) -> list[Asked]:
+    """Some requests of a job, by number."""
+    rows = connection.execute(
+        text("""
+            SELECT COALESCE(l.custom_id, replace(CAST(p.id AS text), '-', ''), '') AS name, r.body
+            FROM request r
+            LEFT JOIN client_line l ON l.job_id = r.job_id AND l.row_no = r.row_no
+            LEFT JOIN proxied p ON p.job_id = r.job_id AND p.row_no = r.row_no
+            WHERE r.job_id = :job AND r.row_no >= :first AND r.row_no < :end ORDER BY r.row_no
+        """),
+        {"job": job_id, "first": first, "end": end},
+    )
+    return [Asked(row.name, row.body.encode()) for row in rows]
