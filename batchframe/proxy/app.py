@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchframe.errors import DatabaseError
 from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
-from batchframe.proxy import health, models, responses
+from batchframe.proxy import description, health, models, pages, responses
 from batchframe.proxy.asking import asking
 from batchframe.proxy.calling import Handler
 from batchframe.proxy.proxy import Proxy
@@ -37,6 +37,8 @@ Open = Callable[[Proxy, Request], Awaitable[Response]]
 _OPEN: tuple[tuple[str, str, Open], ...] = (
     ("GET", "/healthz", health.healthz),
     ("GET", "/readyz", health.readyz),
+    ("GET", "/openapi.json", description.describe),
+    *pages.ROUTES,
 )
 
 
