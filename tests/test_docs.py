@@ -5,7 +5,7 @@ from pathlib import Path
 
 from batchframe.cli import main
 from batchframe.config import Settings
-from batchframe.operations.metrics import Metrics
+from batchframe.monitoring.metrics import Metrics
 from batchframe.store import backup
 from batchframe.store.database import Database
 
@@ -51,7 +51,7 @@ def test_every_public_name_is_exported_on_purpose() -> None:
 
     public = {name for name in vars(batchframe) if not name.startswith("_")}
     rooms = {"cli", "config", "core", "demo", "engine", "errors", "frame", "model", "operations", "providers"}
-    rooms |= {"proxy", "simulator", "store", "wire"}
+    rooms |= {"monitoring", "proxy", "simulator", "store", "wire"}
     assert public - rooms == set(batchframe.__all__)
 
 

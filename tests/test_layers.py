@@ -18,14 +18,15 @@ MAY_IMPORT = {
     "simulator": {"errors", "model", "config", "core", "wire"},
     "engine": {"errors", "model", "config", "core", "store", "providers"},
     "frame": {"errors", "model", "config", "core", "store", "providers", "engine"},
-    "proxy": {"errors", "model", "config", "core", "store", "providers", "wire", "engine"},
+    "monitoring": {"errors", "model", "config", "core", "store", "providers", "engine"},
+    "proxy": {"errors", "model", "config", "core", "store", "providers", "wire", "engine", "monitoring"},
     "operations": {"errors", "model", "config", "core", "store", "providers", "engine", "frame"},
     "__init__": {"errors", "frame"},
     "demo": {"", "config", "simulator", "store"},
     "__main__": {"cli"},
     "cli": {
         *("", "errors", "model", "config", "core", "store", "providers", "engine", "frame"),
-        *("operations", "proxy", "simulator", "demo"),
+        *("monitoring", "operations", "proxy", "simulator", "demo"),
     },
 }
 

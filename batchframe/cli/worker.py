@@ -20,7 +20,7 @@ from batchframe.store import batches
 from batchframe.store.alone import Alone
 
 if TYPE_CHECKING:
-    from batchframe.operations.metrics import Metrics
+    from batchframe.monitoring.metrics import Metrics
     from batchframe.providers.base import Provider
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def worker(
         logs.configure(log_format)
         metrics = None
         if metrics_port is not None:
-            from batchframe.operations.metrics import Metrics  # 0.1 s, for those who scrape
+            from batchframe.monitoring.metrics import Metrics  # 0.1 s, for those who scrape
 
             metrics = Metrics(session.database)
             try:
@@ -95,7 +95,7 @@ async def _work(
 ) -> None:
     providers = session.providers()
     if metrics is not None:
-        from batchframe.operations.metered import MeteredProvider
+        from batchframe.monitoring.metered import MeteredProvider
 
         providers = [MeteredProvider(provider, metrics.calls) for provider in providers]
     by_id = {provider.id: provider for provider in providers}

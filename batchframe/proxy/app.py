@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchframe.errors import DatabaseError
 from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
-from batchframe.proxy import batches, files, health, models, responses
+from batchframe.proxy import batches, description, files, health, models, pages, responses
 from batchframe.proxy.asking import asking
 from batchframe.proxy.calling import Handler
 from batchframe.proxy.proxy import Proxy
@@ -46,7 +46,9 @@ Open = Callable[[Proxy, Request], Awaitable[Response]]
 _OPEN: tuple[tuple[str, str, Open], ...] = (
     ("GET", "/healthz", health.healthz),
     ("GET", "/readyz", health.readyz),
-    ("GET", "/openapi.json", health.openapi),
+    ("GET", "/metrics", health.metrics),
+    ("GET", "/openapi.json", description.describe),
+    *pages.ROUTES,
 )
 
 
@@ -60,7 +62,7 @@ class App:
         self._make = make
         self.proxy: Proxy | None = None
         routes = [
-            *(Route(path, _Operation(self, handler), methods=[method]) for method, path, handler in _WITH_KEY),
+            *(Route(path, _Operation(self, path, handler), methods=[method]) for method, path, handler in _WITH_KEY),
             *(Route(path, _Open(self, handler), methods=[method]) for method, path, handler in _OPEN),
         ]
         self._router: ASGIApp = Router(routes, redirect_slashes=False, default=_unknown_url)
@@ -93,8 +95,9 @@ class App:
 class _Operation:
     """A handler behind a key, as a route's endpoint; an instance, so that Starlette adds nothing of its own."""
 
-    def __init__(self, app: App, handler: Handler) -> None:
+    def __init__(self, app: App, path: str, handler: Handler) -> None:
         self._app = app
+        self._path = path
         self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,9 +106,10 @@ class _Operation:
         assert proxy is not None, "calls come after the start"
         try:
             response = await _answered(self._respond(proxy, request), request)
+            proxy.counted.calls.labels(self._path, response.status_code).inc()
             await response(scope, receive, send)
         except ClientDisconnect:
-            return
+            proxy.counted.calls.labels(self._path, "gone").inc()
 
     async def _respond(self, proxy: Proxy, request: Request) -> Response:
         caller = await proxy.keys.caller(request.headers.get("authorization", ""))

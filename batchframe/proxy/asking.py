@@ -35,7 +35,8 @@ def asking(endpoint: str) -> Handler:
         if endpoint == RESPONSES:
             call = await with_provider_id(proxy, call, caller)
         await proxy.keys.admit(caller)
-        place = await proxy.accepting.accept(call, caller.id)
+        with proxy.counted.accepting.time():
+            place = await proxy.accepting.accept(call, caller.id)
         return await _respond(proxy, call, place, caller, request)
 
     return handler

@@ -6,11 +6,19 @@ which `described_schemas.py` says what the proxy itself looks at.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
 from batchframe.proxy.described_schemas import schemas
+from batchframe.wire.refusals import json_response
+
+if TYPE_CHECKING:
+    from batchframe.proxy.proxy import Proxy
 
 Json = dict[str, Any]
 
@@ -24,6 +32,12 @@ _ANSWERS = {
 """Of each endpoint that a model answers: the object that comes back, what it is for, whether it streams."""
 
 
+async def describe(proxy: Proxy, request: Request) -> Response:
+    """`/openapi.json`."""
+    return json_response(description())
+
+
+@functools.cache
 def description() -> Json:
     """The document."""
     return {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 from starlette.requests import Request
 from starlette.responses import Response
 
 from batchframe.errors import DatabaseError
-from batchframe.proxy.description import description
 from batchframe.proxy.proxy import Proxy
 from batchframe.wire.refusals import json_response
 
@@ -33,9 +33,10 @@ async def readyz(proxy: Proxy, request: Request) -> Response:
     return json_response({"status": "ready"})
 
 
-async def openapi(proxy: Proxy, request: Request) -> Response:
-    """What the proxy answers, as an OpenAPI document."""
-    return json_response(description())
+async def metrics(proxy: Proxy, request: Request) -> Response:
+    """For Prometheus."""
+    said = await asyncio.to_thread(generate_latest, proxy.metrics.registry)
+    return Response(said, headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 def _look(proxy: Proxy) -> None:

@@ -9,6 +9,9 @@ from uuid import UUID
 from batchframe.config import Settings
 from batchframe.engine.background import Background
 from batchframe.errors import ConfigurationError
+from batchframe.monitoring.metered import MeteredProvider
+from batchframe.monitoring.metrics import Metrics
+from batchframe.monitoring.proxying import ProxyMetrics
 from batchframe.proxy import keymaking
 from batchframe.proxy.accepting import Accepting
 from batchframe.proxy.calling import Caller
@@ -49,8 +52,11 @@ class Proxy:
         self.accepting = Accepting(self.database, settings, self.provider.id, self.presence)
         self.waiting = Waiting(self.database, lambda: self.loader.wake())
         self.models = Models()
+        self.metrics = Metrics(self.database)
+        self.counted = ProxyMetrics(self.metrics.registry, lambda: self.waiting.count)
         self.loader = Loader(self.database, self.provider.id, settings)
-        self.engine = Background(self.database, lambda: [OpenAIProvider(settings)], settings)
+        calls = self.metrics.calls
+        self.engine = Background(self.database, lambda: [MeteredProvider(OpenAIProvider(settings), calls)], settings)
         self.stopping: asyncio.Future[None]
         self._beside: list[asyncio.Task[None]] = []
 

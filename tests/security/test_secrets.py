@@ -21,7 +21,7 @@ from batchframe.cli import main
 from batchframe.config import load_settings
 from batchframe.errors import BatchframeError, ProviderError
 from batchframe.model import CHAT
-from batchframe.operations.metrics import Metrics
+from batchframe.monitoring.metrics import Metrics
 from batchframe.providers.base import Reply
 from batchframe.providers.openai import OpenAIProvider
 from batchframe.simulator import Simulator

@@ -15,8 +15,8 @@ from batchframe.config import load_settings
 from batchframe.engine.watching import tally
 from batchframe.errors import DoubtfulError, RefusedError
 from batchframe.model import CHAT
-from batchframe.operations.metered import CallMetrics, MeteredProvider
-from batchframe.operations.metrics import Metrics
+from batchframe.monitoring.metered import CallMetrics, MeteredProvider
+from batchframe.monitoring.metrics import Metrics
 from batchframe.providers.base import Provider, RemoteBatch
 from batchframe.providers.openai import OpenAIProvider
 from batchframe.simulator import Simulator

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from batchframe.engine.watching import tally
 from batchframe.errors import DatabaseError
 from batchframe.model import BatchState
-from batchframe.operations.metered import CallMetrics
+from batchframe.monitoring.metered import CallMetrics
 from batchframe.store import figures, spending
 from batchframe.store.database import Database
 
