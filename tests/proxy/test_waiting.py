@@ -12,7 +12,9 @@ import openai
 import pytest
 from sqlalchemy import text
 
+from batchframe.proxy import keymaking
 from batchframe.simulator import Simulator
+from batchframe.store import keys
 from batchframe.store.database import Database
 from tests.judging import paid_once
 from tests.proxy.conftest import KEY, Running
@@ -242,9 +244,6 @@ def test_a_response_that_is_called_off_in_time_is_never_asked(
 def test_another_key_sees_nothing(served: Running, database: Database) -> None:
     """Not even that there is something."""
     where = served.post("/v1/chat/completions", BODY, prefer="respond-async").headers["location"]
-    from batchframe.proxy import keymaking
-    from batchframe.store import keys
-
     with database.transaction() as connection:
         keys.create(connection, "other", keymaking.digest("bf-other"), keymaking.shown("bf-other"))
     foreign = httpx2.get(served.url + where, headers={"authorization": "Bearer bf-other"})
