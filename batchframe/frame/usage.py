@@ -62,7 +62,7 @@ def read_usage(connection: Connection, job: Job) -> JobUsage:
     """What the job has used, and what the rest of it is expected to cost."""
     spent = spending.spending(connection, job.id)
     tokens = Usage(spent.seen.input, spent.cached, spent.seen.output)
-    expects = budgets.expected(job, spent.seen, Mode.REALTIME if job.late else Mode.BATCH)
+    expects = budgets.expected(connection, job, spent.seen, Mode.REALTIME if job.late else Mode.BATCH)
     known = rates(job.route.model, job.price)
 
     def share(requests: int) -> Decimal | None:

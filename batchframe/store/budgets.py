@@ -13,10 +13,10 @@ from sqlalchemy import Connection, text
 
 from batchframe.core.budget import Account, Forecast, Seen, forecast
 from batchframe.core.pricing import rates
-from batchframe.model import Batch, Job, Mode
+from batchframe.model import Batch, Job, Kind, Mode
 from batchframe.store import jobs, keys
 from batchframe.store.notices import notify
-from batchframe.store.spending import RESERVED, spending
+from batchframe.store.spending import RESERVED, seen_of_prompt, spending
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,15 @@ class Admission:
     nothing_under_way: bool = False
 
 
-def expected(job: Job, seen: Seen, mode: Mode) -> Forecast | None:
-    """What a job's requests are expected to cost, asked in this way; None without a price."""
+def expected(connection: Connection, job: Job, seen: Seen, mode: Mode) -> Forecast | None:
+    """What a job's requests are expected to cost, asked in this way; None without a price.
+
+    Args:
+        seen: what its own answers show; before the first, those of earlier jobs with the same prompt are looked at,
+            never those to other prompts: a budget would be kept by what has nothing to do with it.
+    """
+    if not seen.answers and job.answer_tokens is None and job.kind is Kind.FRAME:
+        seen = seen_of_prompt(connection, job)
     known = rates(job.route.model, job.price, mode, prompt_tokens=job.tokens // max(1, job.n_requests))
     return forecast(known, job.answer_tokens, seen) if known else None
 
@@ -54,7 +61,7 @@ def admit(connection: Connection, batch: Batch) -> Admission:
     job = jobs.find(connection, batch.job_id)
     assert job is not None, "a batch outlives its job"
     own = spending(connection, batch.job_id)
-    expects = expected(job, own.seen, batch.mode)
+    expects = expected(connection, job, own.seen, batch.mode)
     cost = expects.cost(batch.n_requests, batch.tokens) if expects else None
     accounts = []
     if job.budget_usd is not None:

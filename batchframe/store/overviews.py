@@ -110,7 +110,7 @@ def _of_job(connection: Connection, job_id: int) -> JobOverview:
     pending = job.n_requests - job.n_settled
     to_come: Decimal | None = Decimal(0)
     if pending:
-        expects = budgets.expected(job, spent.seen, Mode.REALTIME if job.late else Mode.BATCH)
+        expects = budgets.expected(connection, job, spent.seen, Mode.REALTIME if job.late else Mode.BATCH)
         to_come = expects.cost(pending, job.tokens * pending // job.n_requests) if expects else None
     return JobOverview(
         job=job,

@@ -114,7 +114,7 @@ def _narrowed(connection: Connection, job: Job, limits: Limits) -> Limits:
     else:
         limits = dataclasses.replace(limits, tokens=quotas.allowed_tokens(connection, job.route))
     if job.budget_usd is not None:
-        expects = budgets.expected(job, spending(connection, job.id).seen, _mode(job))
+        expects = budgets.expected(connection, job, spending(connection, job.id).seen, _mode(job))
         if expects is not None:
             limits = dataclasses.replace(limits, usd=(job.budget_usd / LARGEST_PART, expects))
     return limits

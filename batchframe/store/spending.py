@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, text
 
 from batchframe.core.budget import Seen
 from batchframe.core.pricing import Rates
-from batchframe.model import NO_USAGE, Route, Usage
+from batchframe.model import NO_USAGE, Job, Route, Usage
 
 IN_FLIGHT = "('creating', 'unsure', 'submitted', 'ended', 'asking')"
 """States in which a batch's answers are being made, or may be: its reservation counts."""
@@ -80,6 +80,30 @@ def seen_of(connection: Connection, route: Route) -> Seen:
                 WHERE provider = :provider AND endpoint = :endpoint AND model = :model AND input_tokens > 0
             """),
             {"provider": route.provider, "endpoint": route.endpoint, "model": route.model},
+        ).one()
+    )
+
+
+def seen_of_prompt(connection: Connection, job: Job) -> Seen:
+    """What the answers to the same prompt show, in earlier jobs: `plan.sample(20).run()` makes such a one."""
+    return _seen(
+        connection.execute(
+            text(f"""
+                SELECT {_SEEN} FROM batch
+                WHERE input_tokens > 0 AND job_id IN (
+                    SELECT id FROM job
+                    WHERE kind = :kind AND provider = :provider AND endpoint = :endpoint AND model = :model
+                      AND spec = :spec AND id < :job
+                )
+            """),
+            {
+                "kind": job.kind,
+                "provider": job.route.provider,
+                "endpoint": job.route.endpoint,
+                "model": job.route.model,
+                "spec": job.spec,
+                "job": job.id,
+            },
         ).one()
     )
 

@@ -258,3 +258,17 @@ def test_a_job_that_waits_for_a_paused_one_says_so(session: bf.Session, simulato
     lender.resume(1)
     assert set(borrower.wait(30, progress=False)["response__status"]) == {"ok"}
     assert paid_once(simulator, 3)
+
+
+def test_a_sample_tells_the_budget_how_long_answers_are(session: bf.Session, simulator: Simulator) -> None:
+    """Without a cap and a sample, a thousand tokens are guessed for each: a small budget would make batches of one."""
+    plan = frame(200).llm.plan("{text}", model=MODEL)
+    guessed = Decimal(1000) / 1_000_000
+    plan.sample(20, random_state=0).run()
+    simulator.settings.duration = 3600
+    job = frame(200).llm.batch("{text}", model=MODEL, budget_usd=0.02)
+    to_come = job.usage().to_come_usd
+    assert to_come is not None
+    assert 0 < to_come < guessed * 180 / 20
+    simulator.wait_for(lambda seen: any(batch.total > 20 for batch in seen.batches))
+    job.cancel()
