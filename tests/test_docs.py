@@ -6,6 +6,7 @@ from pathlib import Path
 from batchframe.cli import main
 from batchframe.config import Settings
 from batchframe.monitoring.metrics import Metrics
+from batchframe.proxy.description import description
 from batchframe.store import backup
 from batchframe.store.database import Database
 
@@ -20,6 +21,18 @@ def test_every_setting_is_in_the_readme_and_every_variable_there_is_a_setting() 
         for name, field in Settings.model_fields.items()
     }
     assert set(re.findall(r"\b(?:BATCHFRAME|OPENAI)_[A-Z_]+\b", README)) == known
+
+
+def test_the_proxys_docs_tell_its_settings_and_calls() -> None:
+    """A back end's author reads one page."""
+    told = (DOCS / "proxy.md").read_text()
+    table = dict(re.findall(r"^\| `BATCHFRAME_([A-Z_]+)` \| ?([0-9,]*) \|", told, re.MULTILINE))
+    assert table.keys() > {"API_KEY", "WINDOW_SECONDS", "HOLD_SECONDS"}
+    for name, default in table.items():
+        field = Settings.model_fields[name.lower()]
+        assert default == ("" if field.default is None else f"{field.default:,.0f}")
+    for path in description()["paths"]:
+        assert f"{path}`" in told, path
 
 
 def test_every_command_is_in_the_readme() -> None:
