@@ -6,7 +6,9 @@ another kind makes the answer unreadable, never an exception in the engine.
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 from typing import Any, TypeVar
 
 import msgspec
@@ -192,7 +194,7 @@ def _read_response(body: bytes) -> Answer:
 
 
 class _Embedding(msgspec.Struct):
-    embedding: list[float]
+    embedding: list[float] | str
 
 
 class _Embeddings(msgspec.Struct):
@@ -208,7 +210,16 @@ def _read_embedding(body: bytes) -> Answer:
     usage = _plain(embeddings.usage)
     if not embeddings.data:
         return Answer(code="empty_answer", problem="No answer: the response holds no embedding.", usage=usage)
-    return Answer(vector=embeddings.data[0].embedding, usage=usage)
+    vector = embeddings.data[0].embedding
+    return Answer(vector=_floats(vector) if isinstance(vector, str) else vector, usage=usage)
+
+
+def _floats(encoded: str) -> list[float]:
+    """A vector in base64, as the SDKs ask for it by default: 32-bit floats, the low byte first."""
+    packed = base64.b64decode(encoded, validate=True)
+    if len(packed) % 4:
+        raise ValueError("a vector in base64 is cut off")
+    return list(struct.unpack(f"<{len(packed) // 4}f", packed))
 
 
 class _Completion(msgspec.Struct):

@@ -1,6 +1,8 @@
 """What response bodies say."""
 
+import base64
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -96,3 +98,13 @@ def test_lone_surrogates_become_the_replacement_character() -> None:
     """They name no character; Arrow could not hold them."""
     answer = read_answer(CHAT, rb'{"choices":[{"message":{"content":"a\ud800b \ud83d\ude00"}}]}')
     assert answer.text == "a\ufffdb \U0001f600"
+
+
+def test_a_vector_in_base64_is_read() -> None:
+    """The SDKs ask for it by default, so a proxied embedding would count as failed, and as free."""
+    packed = base64.b64encode(struct.pack("<3f", 1.0, -2.5, 0.25)).decode()
+    body = {"data": [{"embedding": packed}], "usage": {"prompt_tokens": 7}}
+    answer = read_answer(EMBEDDINGS, json.dumps(body).encode())
+    assert (answer.vector, answer.usage.input, answer.code) == ([1.0, -2.5, 0.25], 7, None)
+    for broken in ("AAA", "AAAAAAA=", "!!!!"):
+        assert read_answer(EMBEDDINGS, json.dumps({"data": [{"embedding": broken}]}).encode()).code
