@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -44,8 +45,27 @@ class Accepting:
             DatabaseError: the database is away; nothing was kept, or what was is joined when the call comes again.
             Refusal: its idempotency key stands for another call.
         """
+        return _checked(await self._grouped.add(self._arrival(call, api_key_id)))
+
+    async def rejoin(self, call: Call, api_key_id: int) -> Place | None:
+        """Join the request a call has made before; None when there is none, and then nothing is kept.
+
+        Raises:
+            DatabaseError: the database is away.
+            Refusal: its idempotency key stands for another call.
+        """
+        arrival = self._arrival(call, api_key_id)
+
+        def join() -> Place | None:
+            with self._database.transaction() as connection:
+                return arrivals.rejoin(connection, arrival, self._presence.id, silence=SILENCE_SECONDS)
+
+        place = await asyncio.to_thread(join)
+        return None if place is None else _checked(place)
+
+    def _arrival(self, call: Call, api_key_id: int) -> Arrival:
         route = Route(self._provider_id, call.endpoint, call.model)
-        arrival = Arrival(
+        return Arrival(
             id=uuid4(),
             stream=Stream(api_key_id, route, call.deadline),
             body=call.body,
@@ -57,11 +77,6 @@ class Accepting:
             background=call.background or call.receipt,
             repeated=call.repeated,
         )
-        place = await self._grouped.add(arrival)
-        if not place.same:
-            message = "This Idempotency-Key was used for a different request. Use a new key for each request."
-            raise Refusal(400, message, code="idempotency_key_in_use")
-        return place
 
     def _keep(self, group: Sequence[Arrival]) -> Sequence[Place]:
         """One transaction; when it fails, another, for those that are not there: a commit may only be unheard."""
@@ -86,3 +101,10 @@ class Accepting:
                 logger.warning("%s Trying again.", error)
                 again = True
                 time.sleep(_PAUSE)
+
+
+def _checked(place: Place) -> Place:
+    if not place.same:
+        message = "This Idempotency-Key was used for a different request. Use a new key for each request."
+        raise Refusal(400, message, code="idempotency_key_in_use")
+    return place

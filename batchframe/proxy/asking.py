@@ -34,12 +34,23 @@ def asking(endpoint: str) -> Handler:
         call = parse(endpoint, raw, request.headers, proxy.parameters(endpoint))
         if endpoint == RESPONSES:
             call = await with_provider_id(proxy, call, caller)
-        await proxy.keys.admit(caller)
-        with proxy.counted.accepting.time():
-            place = await proxy.accepting.accept(call, caller.id)
+        place = await _place(proxy, call, caller)
         return await _respond(proxy, call, place, caller, request)
 
     return handler
+
+
+async def _place(proxy: Proxy, call: Call, caller: Caller) -> Place:
+    """Where a call is kept. One that only comes again for its answer is no new request, whatever the key's limits."""
+    try:
+        await proxy.keys.admit(caller)
+    except Refusal:
+        place = await proxy.accepting.rejoin(call, caller.id)
+        if place is None:
+            raise
+        return place
+    with proxy.counted.accepting.time():
+        return await proxy.accepting.accept(call, caller.id)
 
 
 async def read_body(request: Request, limit: int) -> bytes:

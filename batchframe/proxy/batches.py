@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from batchframe.model import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
 from batchframe.proxy import public_ids
+from batchframe.proxy.asking import read_body
 from batchframe.proxy.calling import Caller
 from batchframe.proxy.proxy import Proxy
 from batchframe.proxy.transactions import in_transaction
@@ -24,7 +25,7 @@ from batchframe.store import client_batches, client_files
 from batchframe.store.client_batches import ClientBatch
 from batchframe.store.client_files import Result
 from batchframe.wire.paging import listing, whole_number
-from batchframe.wire.parameters import checked_metadata, expiry_seconds, json_body, one_of, required
+from batchframe.wire.parameters import checked_metadata, expiry_seconds, json_object, one_of, required
 from batchframe.wire.refusals import Refusal, json_response
 
 ENDPOINTS = (RESPONSES, CHAT, EMBEDDINGS, COMPLETIONS, MODERATIONS)
@@ -35,7 +36,7 @@ _CANCELLED = ("cancelling", "cancelled")
 
 async def create(proxy: Proxy, caller: Caller, request: Request) -> Response:
     """Create a batch. What is wrong with the lines of its file is found out later, by the loader."""
-    asked = await json_body(request)
+    asked = json_object(await read_body(request, proxy.settings.body_max_bytes))
     named = required(asked, "input_file_id")
     endpoint = one_of(asked, "endpoint", ENDPOINTS)
     one_of(asked, "completion_window", ("24h",))

@@ -65,6 +65,10 @@ async def list_(proxy: Proxy, caller: Caller, request: Request) -> Response:
         message = f"Invalid value: '{order}'. Supported values are: 'asc' and 'desc'."
         raise Refusal(400, message, code="invalid_value", param="order")
 
+    purpose = query.get("purpose")
+    if purpose is not None and "\0" in purpose:  # which Postgres has no text for
+        raise Refusal(400, "Invalid value for 'purpose'.", code="invalid_value", param="purpose")
+
     def read(connection: Connection) -> list[ClientFile]:
         after = None
         if (named := query.get("after")) is not None:
@@ -77,7 +81,7 @@ async def list_(proxy: Proxy, caller: Caller, request: Request) -> Response:
             after=after,
             limit=limit + 1,
             newest_first=order == "desc",
-            purpose=query.get("purpose"),
+            purpose=purpose,
         )
 
     files = await in_transaction(proxy, read)

@@ -129,6 +129,17 @@ def accept(
     return places
 
 
+def rejoin(connection: Connection, arrival: Arrival, waiter: UUID, *, silence: float) -> Place | None:
+    """As `accept`, but a call that has not been made before is not kept: None."""
+    if arrival.idempotency_key is None:
+        return _join(connection, arrival, waiter, silence)
+    known = connection.execute(
+        text("SELECT 1 FROM proxied WHERE api_key_id = :key AND idempotency_key = :idempotency_key"),
+        {"key": arrival.stream.api_key_id, "idempotency_key": arrival.idempotency_key},
+    ).first()
+    return _by_key(connection, arrival, waiter) if known else None
+
+
 def _joined(connection: Connection, arrivals: Sequence[Arrival], waiter: UUID, silence: float) -> dict[UUID, Place]:
     """The calls without an idempotency key that are known again."""
     candidates = connection.execute(

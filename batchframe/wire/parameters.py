@@ -14,9 +14,14 @@ from batchframe.wire.refusals import Refusal
 
 async def json_body(request: Request) -> dict[str, Any]:
     """The request's body, which must be a JSON object."""
+    return json_object(await request.body())
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """A body that was read, which must be a JSON object."""
     try:
-        body = jsontext.decode(await request.body())
-    except ValueError:
+        body = jsontext.decode(text)
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise Refusal(400, "We could not parse the JSON body of your request. (It must be a JSON object.)")

@@ -60,6 +60,57 @@ def test_a_revoked_key_opens_nothing(served: Running, database: Database, monkey
         client.models.list()
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/batches"])
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"a":' * 100_000, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"]
+)
+def test_json_of_endless_depth_is_the_callers_mistake(served: Running, path: str, body: bytes) -> None:
+    """A hundred thousand brackets are a small body, and more than a reader's stack."""
+    assert error(served.post(path, body))["type"] == "invalid_request_error"
+
+
+def test_a_batch_that_is_too_large_to_be_one_is_not_read(serve: Callable[..., Running]) -> None:
+    """The limit of a body holds for every call but an upload."""
+    served = serve(body_max_bytes=1_000)
+    assert served.post("/v1/batches", {"input_file_id": "x" * 2_000}).status_code == 413
+
+
+def test_a_query_that_no_database_can_hold_is_refused(served: Running) -> None:
+    """A zero byte is legal in an address, and in no text of Postgres."""
+    for name in ("purpose", "after", "order", "limit"):
+        answer = served.get(f"/v1/files?{name}=%00")
+        assert (answer.status_code, error(answer)["param"]) == (400, name)
+
+
+@pytest.mark.parametrize("limits", [{"queue_limit": 1}, {"rate_limit": 1}, {"budget_usd": Decimal("0.000001")}])
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "row-1"}])
+def test_a_call_that_comes_again_for_its_answer_is_no_new_request(
+    serve: Callable[..., Running],
+    simulator: Simulator,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: dict[str, Any],
+    headers: dict[str, str],
+) -> None:
+    """Else a queue full of waiting calls would turn its own callers away when their holds are over."""
+    monkeypatch.setattr("batchframe.proxy.keys._BELIEVED_SECONDS", 0.0)
+    simulator.settings.duration = 3600
+    served = serve(hold_seconds=0.2)
+    headers = {"authorization": f"Bearer {key(database, **limits)}", **headers}
+    first = httpx2.post(served.url + CHAT, headers=headers, json=BODY)
+    with database.transaction() as connection:  # what a first answer may have cost, for the budget
+        connection.execute(
+            text("""
+                INSERT INTO batch (job_id, provider, endpoint, model, n_requests, tokens, state, cost_usd)
+                SELECT id, 'nobody', endpoint, model, 1, 1, 'done', 1 FROM job
+            """)
+        )
+    again = httpx2.post(served.url + CHAT, headers=headers, json=BODY)
+    other = httpx2.post(served.url + CHAT, headers={**headers, "idempotency-key": "another"}, json={**BODY, "seed": 1})
+    assert [one.status_code for one in (first, again, other)] == [408, 408, 429]
+    assert again.headers["x-request-id"] == first.headers["x-request-id"]
+
+
 def test_a_key_that_asks_too_often_is_told_when_to_come_again(served: Running, database: Database) -> None:
     """429 with Retry-After; what was refused is not kept."""
     mine = key(database, rate_limit=2)
