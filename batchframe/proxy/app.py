@@ -62,8 +62,8 @@ class App:
         self._make = make
         self.proxy: Proxy | None = None
         routes = [
-            *(Route(path, _Operation(self, path, handler), methods=[method]) for method, path, handler in _WITH_KEY),
-            *(Route(path, _Open(self, handler), methods=[method]) for method, path, handler in _OPEN),
+            *(_Route(path, _Operation(self, path, handler), methods=[method]) for method, path, handler in _WITH_KEY),
+            *(_Route(path, _Open(self, handler), methods=[method]) for method, path, handler in _OPEN),
         ]
         self._router: ASGIApp = Router(routes, redirect_slashes=False, default=_unknown_url)
 
@@ -144,6 +144,18 @@ async def _answered(responding: Awaitable[Response], request: Request) -> Respon
     except Exception:
         logger.exception("%s %s failed", request.method, request.url.path)
         return _OURS.response()
+
+
+class _Route(Route):
+    """Says in OpenAI's words that an address takes another method."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.methods and scope["method"] not in self.methods:
+            message = f"Not allowed to {scope['method']} on {scope['path']}."
+            allowed = {"allow": ", ".join(sorted(self.methods))}
+            await Refusal(405, message, code="method_not_allowed", headers=allowed).response()(scope, receive, send)
+            return
+        await super().handle(scope, receive, send)
 
 
 async def _unknown_url(scope: Scope, receive: Receive, send: Send) -> None:

@@ -185,6 +185,12 @@ def test_an_unknown_address_says_so(served: Running, path: str) -> None:
     assert (answer.status_code, error(answer)["type"]) == (404, "invalid_request_error")
 
 
+def test_a_wrong_method_is_said_in_the_same_form(served: Running) -> None:
+    """With the one that is right."""
+    answer = served.get(CHAT)
+    assert (answer.status_code, error(answer)["code"], answer.headers["allow"]) == (405, "method_not_allowed", "POST")
+
+
 def test_a_database_that_is_away_is_503_and_nothing_is_half_kept(
     serve: Callable[..., Running], simulator: Simulator, tmp_path: Path
 ) -> None:
