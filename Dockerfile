@@ -11,7 +11,7 @@ COPY batchframe /src/batchframe
 RUN pip install --root-user-action=ignore /src && rm -rf /src
 
 # Files in transit are kept here, and where no database is named the embedded one, which does not run as root.
-RUN useradd --system --uid 10001 --home-dir /var/lib/batchframe --create-home --shell /usr/sbin/nologin batchframe \
+RUN useradd --uid 10001 --home-dir /var/lib/batchframe --create-home --shell /usr/sbin/nologin batchframe \
     && chmod 700 /var/lib/batchframe
 USER batchframe
 WORKDIR /var/lib/batchframe
