@@ -25,7 +25,7 @@ _OURS = {
 
 _ROWS = """
     FROM client_line l JOIN outcome o ON o.job_id = l.job_id AND o.row_no = l.row_no AND o.final
-    WHERE l.job_id = {job} AND {kind}
+    WHERE l.job_id = %s
 """
 
 _KINDS = {Result.OUTPUT: _ANSWERED, Result.ERROR: f"NOT {_ANSWERED}"}
@@ -56,9 +56,8 @@ def lines(
     connection: Connection, batch_id: UUID, job_id: int, result: Result, first: int, last: int
 ) -> Iterator[bytes]:
     """The lines of a result file for the rows from `first` up to `last`, without `last`."""
-    rows = _ROWS.format(job="%s", kind=_KINDS[result])
     values = (batch_id.hex, batch_id.hex, job_id, first, last)
-    query = f"SELECT {_line()} {rows} AND l.row_no >= %s AND l.row_no < %s ORDER BY l.row_no"
+    query = f"SELECT {_line()} {_ROWS} AND {_KINDS[result]} AND l.row_no >= %s AND l.row_no < %s ORDER BY l.row_no"
     with closing(copy_out(connection, query, values)) as copied:
         yield from copied
 
@@ -68,7 +67,7 @@ def sizes(connection: Connection, batch_id: UUID, job_id: int) -> dict[Result, i
     # Not by `text`, which would take the colons of the JSON for parameters.
     row = connection.exec_driver_sql(
         f"""
-        SELECT {_size(Result.OUTPUT)} AS output, {_size(Result.ERROR)} AS error {_ROWS.format(job="%s", kind="true")}
+        SELECT {_size(Result.OUTPUT)} AS output, {_size(Result.ERROR)} AS error {_ROWS}
         """,
         (*[batch_id.hex] * 4, job_id),
     ).one()

@@ -187,7 +187,8 @@ def test_starting_a_running_server_is_quick(used_home: Path) -> None:
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 def test_it_outlives_whoever_started_it(home: Path, signal_number: int) -> None:
     """Else Ctrl-C, a closed terminal or a restarted kernel takes the database from all other processes."""
-    with _python(START + "sys.stdin.read()", home) as starter:
+    hears = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # also under nohup
+    with _python(hears + START + "sys.stdin.read()", home) as starter:
         assert starter.stdout is not None
         url = starter.stdout.readline().strip()
         assert os.getsid(_postmaster(home)) != os.getsid(starter.pid)
