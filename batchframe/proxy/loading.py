@@ -23,12 +23,12 @@ from batchframe.config import Settings
 from batchframe.core import tokens
 from batchframe.core.identity import request_hasher
 from batchframe.core.packing import line_overhead
-from batchframe.core.spec import JobSpec
 from batchframe.errors import DatabaseError
 from batchframe.model import Kind, Request, Route
 from batchframe.proxy import public_ids
 from batchframe.proxy.input_lines import Line, Reader, WrongLine, split
 from batchframe.store import client_batches, client_files, jobs
+from batchframe.store.arrivals import SPEC
 from batchframe.store.client_batches import Unread
 from batchframe.store.database import Database
 from batchframe.wire.batch_lines import LineError, duplicate, line_error, no_such_input
@@ -43,8 +43,6 @@ _BLOCK_BYTES = 4_000_000
 _EXPIRED_AT_ONCE = 20
 _RETRY_SECONDS = 1.0
 _LARGEST_ID = 2**63 - 1
-_SPEC = JobSpec(prompt="", into="answer", reuse=False).to_json().decode()
-"""The rows of an upload are bodies already; nothing is filled in and nothing compared."""
 
 
 class Loader:
@@ -197,7 +195,7 @@ class _Job:
             connection,
             name=None,
             route=route,
-            spec=_SPEC,
+            spec=SPEC,
             digest=uuid4(),
             n_rows=0,
             n_skipped=0,

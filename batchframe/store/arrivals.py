@@ -304,7 +304,6 @@ def _open_job(connection: Connection, stream: Stream, window: Window) -> tuple[i
     ).first()
     if row is not None:
         return row.id, row.n_requests
-    in_real_time = stream.deadline == 0
     draft = jobs.begin(
         connection,
         name=None,
@@ -326,7 +325,7 @@ def _open_job(connection: Connection, stream: Stream, window: Window) -> tuple[i
                 step_at = now() + make_interval(secs => :seconds)
             WHERE id = :job
         """),
-        {"stream": stream.id, "seconds": 0.0 if in_real_time else seconds, "job": draft.job_id},
+        {"stream": stream.id, "seconds": seconds, "job": draft.job_id},
     )
     notify(connection, draft.job_id)
     return draft.job_id, 0
