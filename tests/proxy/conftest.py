@@ -36,6 +36,7 @@ class Running:
             proxy_headers=False, timeout_graceful_shutdown=10,
         )  # fmt: skip
         self._ready = threading.Event()
+        self._clients: list[openai.OpenAI] = []
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="test-proxy")
         self._thread.start()
@@ -49,7 +50,9 @@ class Running:
 
     def client(self, key: str = KEY, **options: Any) -> openai.OpenAI:
         """The official SDK; retries only when told to, so that each test sees what the proxy answers."""
-        return openai.OpenAI(api_key=key, base_url=f"{self.url}/v1", **{"max_retries": 0, **options})
+        made = openai.OpenAI(api_key=key, base_url=f"{self.url}/v1", **{"max_retries": 0, **options})
+        self._clients.append(made)
+        return made
 
     def post(self, path: str, body: Any, *, timeout: float = 30.0, **headers: str) -> httpx2.Response:
         """One call without the SDK."""
@@ -61,6 +64,8 @@ class Running:
         return httpx2.get(self.url + path, headers={"authorization": f"Bearer {KEY}", **headers}, timeout=30.0)
 
     def stop(self) -> None:
+        for client in self._clients:
+            client.close()  # or the collector would find an open socket, in whatever test it then is
         self._server.should_exit = True
         self._thread.join(30)
 
