@@ -19,7 +19,6 @@ from sqlalchemy import Connection, Row, text
 
 PART_BYTES = 1_000_000
 _BATCH = "batch"
-OUTPUT_PURPOSE = "batch_output"
 
 
 class Result(enum.Enum):
