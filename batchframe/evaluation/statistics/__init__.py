@@ -1,0 +1,1 @@
+"""Statistics: how far a figure can be believed. Pure: arrays in, figures out, seeds passed as arguments."""
