@@ -36,7 +36,7 @@ class Answers:
 
 def column_names(spec: JobSpec, endpoint: str) -> list[str]:
     """Every column a fill writes, in order."""
-    return [column for base in _bases(spec) for column in _set_of(base, spec, endpoint)]
+    return [column for base in bases(spec) for column in _set_of(base, spec, endpoint)]
 
 
 def check_free(columns: Iterable[object], spec: JobSpec, endpoint: str) -> None:
@@ -46,7 +46,7 @@ def check_free(columns: Iterable[object], spec: JobSpec, endpoint: str) -> None:
         ColumnExistsError: names the column and how to overwrite it.
     """
     there = set(columns)
-    for base in _bases(spec):
+    for base in bases(spec):
         if f"{base}__status" in there:
             continue
         for name in _set_of(base, spec, endpoint):
@@ -99,7 +99,7 @@ def result_columns(
     """
     reasons = [None if column is None else spec.why_skipped(column) for column in skipped]
     columns: dict[str, pa.Array[Any]] = {}
-    for base, sample in zip(_bases(spec), numbers.T, strict=True):
+    for base, sample in zip(bases(spec), numbers.T, strict=True):
         at = pa.array(sample, mask=sample < 0)
         columns |= {_column(base, field): values.take(at) for field, values in answers.columns.items()}
         columns[f"{base}__status"] = _where_absent(answers.status.take(at), reasons, status=True)
@@ -115,7 +115,8 @@ def fill(frame: pd.DataFrame, results: dict[str, pa.Array[Any]]) -> pd.DataFrame
     return filled
 
 
-def _bases(spec: JobSpec) -> list[str]:
+def bases(spec: JobSpec) -> list[str]:
+    """The result column of each sample, which its further columns start with."""
     if spec.samples == 1:
         return [spec.into]
     return [f"{spec.into}_{number}" for number in range(1, spec.samples + 1)]

@@ -68,8 +68,12 @@ class KeptSource:
         self._database = database
         self._job_id = job_id
 
+    def snapshot(self) -> snapshot.Snapshot:
+        """The rows, and what each of them asks."""
+        return snapshot.unpack(self._parts())
+
     def filled(self, results: Results) -> pd.DataFrame:
-        kept = snapshot.unpack(self._parts())
+        kept = self.snapshot()
         return columns.fill(kept.frame, results.columns(kept.row_nos, kept.skipped))
 
     def chunks(self, results: Results) -> Iterator[Chunk]:

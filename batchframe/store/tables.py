@@ -318,3 +318,33 @@ client_line = Table(
     Column("custom_id", Text, nullable=False),
     comment="custom ids of the lines of a client's batch, as the JSON strings they are",
 )
+
+evaluation = Table(
+    "evaluation",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("name", Text, unique=True),
+    Column("digest", Uuid, nullable=False, unique=True, comment="identity of what it compares, its rows included"),
+    Column("spec", Text, nullable=False, comment="prompts, models, gold and metrics, as JSON"),
+    _count("n_rows"),
+    _moment("created_at", now=True),
+)
+
+evaluation_frame = Table(
+    "evaluation_frame",
+    metadata,
+    Column("evaluation_id", BigInteger, primary_key=True),
+    Column("part_no", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False, comment="Parquet"),
+)
+
+evaluation_job = Table(
+    "evaluation_job",
+    metadata,
+    Column("evaluation_id", BigInteger, primary_key=True),
+    Column("prompt", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("judge", Text, primary_key=True, comment="the judge of the cell's answers; empty: the cell itself"),
+    Column("job_id", BigInteger, nullable=False, index=True),
+    comment="the jobs of an evaluation, each of which may be another evaluation's, too",
+)
