@@ -37,7 +37,10 @@ def row(findings: Findings, judge: Judge, cell: Cell) -> dict[str, Any]:
         if len(pairs):
             found["consistent"] = float((pairs == 1).mean())
     scores, right = _beside_gold(standing, judge, cell)
-    wins, n_pairs = _ranked_above(scores[right], scores[~right])
+    if judge.pairwise:
+        wins, n_pairs = float(np.where(right, scores, 1 - scores).sum()), len(scores)
+    else:
+        wins, n_pairs = _ranked_above(scores[right], scores[~right])
     return {**found, "agrees_with_gold": wins / n_pairs if n_pairs else np.nan, "gold_pairs": n_pairs}
 
 
