@@ -10,6 +10,7 @@ from batchframe.errors import (
     ColumnExistsError,
     ConfigurationError,
     DatabaseError,
+    EvaluationNotFoundError,
     InputError,
     JobEndedError,
     JobNotFoundError,
@@ -21,14 +22,20 @@ from batchframe.errors import (
     SchemaError,
     TemplateError,
 )
+from batchframe.evaluation import metrics
+from batchframe.evaluation.accessor import register as _register
+from batchframe.evaluation.evaluation import Evaluation
+from batchframe.evaluation.judges import graded, pairwise
+from batchframe.evaluation.plan import EvaluationPlan
+from batchframe.evaluation.registry import evaluation, evaluations
 from batchframe.frame.accessor import batch
-from batchframe.frame.accessor import register as _register
 from batchframe.frame.budgets import budgets, set_budget
 from batchframe.frame.dataset import Dataset, read_parquet
 from batchframe.frame.job import JobHandle
 from batchframe.frame.plan import Plan
 from batchframe.frame.progress import Progress
 from batchframe.frame.prompts import jinja
+from batchframe.frame.recipe import Recipe
 from batchframe.frame.registry import job, jobs
 from batchframe.frame.session import Session, connect
 from batchframe.frame.usage import JobUsage
@@ -41,6 +48,9 @@ __all__ = [
     "ConfigurationError",
     "DatabaseError",
     "Dataset",
+    "Evaluation",
+    "EvaluationNotFoundError",
+    "EvaluationPlan",
     "InputError",
     "JobEndedError",
     "JobHandle",
@@ -52,6 +62,7 @@ __all__ = [
     "Plan",
     "Progress",
     "ProviderError",
+    "Recipe",
     "RequestTooLargeError",
     "SchemaError",
     "Session",
@@ -59,9 +70,14 @@ __all__ = [
     "batch",
     "budgets",
     "connect",
+    "evaluation",
+    "evaluations",
+    "graded",
     "jinja",
     "job",
     "jobs",
+    "metrics",
+    "pairwise",
     "read_parquet",
     "set_budget",
 ]

@@ -9,6 +9,7 @@ BatchframeError
 │   ├── ColumnExistsError               a result column that is there already
 │   └── NameInUseError                  a job name that stands for something else
 ├── JobNotFoundError (also a LookupError)
+├── EvaluationNotFoundError (also a LookupError)
 ├── JobPausedError                      a budget is used up; the job waits for the user's word
 ├── JobEndedError                       none of a job's requests can be answered
 ├── ConfigurationError                  a setting that is missing or wrong
@@ -55,6 +56,10 @@ class NameInUseError(InputError):
 
 class JobNotFoundError(BatchframeError, LookupError):
     """No job of this id or name in the database."""
+
+
+class EvaluationNotFoundError(BatchframeError, LookupError):
+    """No evaluation of this id or name in the database."""
 
 
 class JobPausedError(BatchframeError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,7 @@ from batchframe.evaluation.cell import Cell, CellKey, cell_of
 from batchframe.evaluation.measures import Measure, Measures
 from batchframe.evaluation.observations import Observations
 from batchframe.evaluation.spec import CellSpec, EvaluationSpec, Failed
-from batchframe.frame.call import Call, Missing, Schema, check_call
+from batchframe.frame.call import Call, Missing, Schema, check_call, check_name
 from batchframe.frame.examples import Examples
 from batchframe.frame.functions import RowFunction
 from batchframe.frame.prompts import Images, Prompt, Text
@@ -123,11 +123,12 @@ def check_comparison(
     if first.route.endpoint == EMBEDDINGS:
         raise InputError("Embeddings cannot be compared with each other: choose 'chat' or 'responses'.")
     _check_columns(frame, gold=gold, cluster=cluster)
-    _check_name(name)
+    check_name(name)
     chosen = measures.resolve(_usual(frame, gold) if metrics is None else metrics)
     if gold is None and (lacking := [one.name for one in chosen if one.needs_gold]):
         raise InputError(f"The metric {lacking[0]!r} needs the right answers: say with gold= which column has them.")
     spec = EvaluationSpec(
+        provider=provider,
         cells=[_cell_spec(cell, call) for cell, call in calls.items()],
         gold=gold,
         field=_field(field, first.spec, gold),
@@ -199,13 +200,6 @@ def _models(models: Models) -> dict[str, Mapping[str, Any]]:
 def _check_label(argument: str, label: object) -> None:
     if not isinstance(label, str) or not label or not label.isprintable() or len(label) > 100:
         raise InputError(f"{argument}= has the label {label!r}: pass 1 to 100 printable characters.")
-
-
-def _check_name(name: str | None) -> None:
-    if name is None:
-        return
-    if not isinstance(name, str) or not 0 < len(name) <= 200 or not name.isprintable() or name.isdecimal():
-        raise InputError(f"name={name!r}: pass 1 to 200 printable characters; not a number, which would be an id.")
 
 
 def _price_of(price: Prices | None, model: str) -> tuple[Money, Money] | None:

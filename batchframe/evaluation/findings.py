@@ -88,6 +88,11 @@ class Findings:
             self._measured[key] = found
         return self._measured[key]
 
+    def cost_of_an_answer(self, cell: Cell) -> float | None:
+        """US dollars at the batch rate; None without answers, or when the price is not known."""
+        answers = self.standing.answers[cell]
+        return None if answers.cost_usd is None or not answers.answers else float(answers.cost_usd) / answers.answers
+
     def own_scores(self, cell: Cell, one: Measure) -> Floats | None:
         """The score of every answer, shape (n_rows, n_samples), nan where there is none; None for a measure that only
         scores many together."""

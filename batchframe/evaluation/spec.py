@@ -43,6 +43,7 @@ class EvaluationSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What is compared.
 
     Attributes:
+        provider: where all requests go.
         cells: every prompt with every model.
         gold: the column of right answers, or None.
         field: the field of the schema that is compared with it; None: the whole text.
@@ -53,6 +54,7 @@ class EvaluationSpec(msgspec.Struct, frozen=True, kw_only=True):
         failed: whether a row without an answer counts as wrong, or not at all.
     """
 
+    provider: str
     cells: list[CellSpec]
     gold: str | None
     field: str | None

@@ -82,9 +82,8 @@ class Stages:
             for cell in self._spec.cells:
                 self._ask(judge, call, cell.cell)
 
-    def missing(self) -> int:
+    def missing(self, found: Mapping[Place, Job]) -> int:
         """How many jobs are still to be submitted, once what they wait for is there."""
-        found = self.jobs()
         wanted = [Place(*cell.cell) for cell in self._spec.cells]
         wanted += [
             Place(*place[:2], judge.name)

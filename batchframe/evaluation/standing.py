@@ -20,7 +20,6 @@ from batchframe.evaluation.observations import Observations
 from batchframe.evaluation.scored import Floats, Mean, Scored
 from batchframe.evaluation.spec import EvaluationSpec
 from batchframe.frame.functions import Columns, Row
-from batchframe.frame.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,6 @@ class Standing:
         tasks: of each row what the baseline was asked; None where it was skipped.
         answers: of each cell, as far as it has a job.
         verdicts: of each judge and cell the questions with their answers, as far as they were asked.
-        progress: of each job, by cell and judge ("" for the cell's own).
         measures: what answers are measured by; the first decides.
         absent: metrics that are functions nobody has passed anew.
     """
@@ -44,7 +42,6 @@ class Standing:
     tasks: Sequence[str | None]
     answers: Mapping[Cell, Answers]
     verdicts: Mapping[tuple[str, Cell], pd.DataFrame]
-    progress: Mapping[tuple[str, Cell], Progress]
     measures: Sequence[Measure]
     absent: Sequence[str] = field(default=())
 
@@ -119,7 +116,7 @@ class Standing:
         return measure.score(self.observations(counted, *cells))
 
     def judged(self, judge: Judge, cell: Cell) -> Floats:
-        """A judge's scores of a cell, shape (n_rows, n_samples); the baseline of a pairwise one is as good as itself."""
+        """A judge's scores of a cell, shape (n_rows, n_samples); to a pairwise one the baseline is as good as itself."""
         baseline = self.spec.baseline
         if judge.pairwise and cell == baseline:
             return np.full(self.answers[cell].texts.shape, 0.5)

@@ -17,6 +17,7 @@ from batchframe.frame.examples import Examples
 from batchframe.frame.job import JobHandle
 from batchframe.frame.plan import Plan, call_of, draw_up
 from batchframe.frame.prompts import Images, Prompt, Text
+from batchframe.frame.recipe import Recipe
 from batchframe.frame.session import Session
 from batchframe.frame.sources import Filled
 from batchframe.frame.submit import submit, submit_as
@@ -33,6 +34,22 @@ class Accessor(ABC, Generic[Filled]):
 
     @overload
     def batch(self, template: Plan) -> JobHandle[Filled]: ...
+
+    @overload
+    def batch(
+        self,
+        template: Recipe,
+        *,
+        into: str = "response",
+        name: str | None = None,
+        reuse: bool = True,
+        samples: int = 1,
+        overwrite: bool = False,
+        budget_usd: Money | None = None,
+        price: tuple[Money, Money] | None = None,
+        deadline: Deadline | None = None,
+        at_deadline: AtDeadline = "realtime",
+    ) -> JobHandle[Filled]: ...
 
     @overload
     def batch(
@@ -60,7 +77,7 @@ class Accessor(ABC, Generic[Filled]):
 
     def batch(
         self,
-        template: Prompt | Plan,
+        template: Prompt | Plan | Recipe,
         *,
         model: str | None = None,
         into: str = "response",
@@ -90,7 +107,8 @@ class Accessor(ABC, Generic[Filled]):
                 of messages whose strings are such templates; or a function of a row, a mapping of columns to plain
                 values, that returns a text, a list of messages, or None to leave the row out. In a Series, `{value}` or
                 `row["value"]` is the value. Or a plan, and nothing beside it: its call is made, of
-                this frame, whatever rows that has by now.
+                this frame, whatever rows that has by now. Or what `ev.best()` of an evaluation has found, which says
+                what is asked of which model.
             model: as the provider names it.
             into: the result column; `into__status` and `into__error` come with it, and with a schema one typed
                 column a field, `into_field`.
@@ -153,16 +171,33 @@ class Accessor(ABC, Generic[Filled]):
         if isinstance(template, Plan):
             _refuse_beside_a_plan({**arguments, **params})
             return self._submit(here, call_of(here, template))
-        if model is None:
-            raise InputError("model is missing: pass model='…', as the provider names it.")
-        call = check_call(here.provider_id, template, **arguments, params=params)
-        return self._submit(here, call)
+        return self._submit(here, _check(here, template, {**arguments, "params": params}))
+
+
+_BESIDE_A_RECIPE = ("into", "name", "reuse", "samples", "overwrite", "budget_usd", "price", "deadline", "at_deadline")
+
+
+def _check(here: Session, template: Prompt | Recipe, arguments: Mapping[str, Any]) -> Call:
+    """The call of a template, or of a recipe."""
+    if isinstance(template, Recipe):
+        further = {name: value for name, value in arguments.items() if name not in (*_BESIDE_A_RECIPE, "params")}
+        given = [*_given(further), *arguments["params"]]
+        if given:
+            raise InputError(f"{given[0]}= is part of the recipe: leave it out, or pass a template of your own.")
+        return template.call(here.provider_id, **{name: arguments[name] for name in _BESIDE_A_RECIPE})
+    if arguments["model"] is None:
+        raise InputError("model is missing: pass model='…', as the provider names it.")
+    return check_call(here.provider_id, template, **arguments)
+
+
+def _given(arguments: Mapping[str, Any]) -> list[str]:
+    """Those that are not as `batch` has them by itself."""
+    usual = inspect.signature(Accessor.batch).parameters
+    return [name for name, value in arguments.items() if name not in usual or value != usual[name].default]
 
 
 def _refuse_beside_a_plan(arguments: Mapping[str, Any]) -> None:
-    usual = inspect.signature(Accessor.batch).parameters
-    given = [name for name, value in arguments.items() if name not in usual or value != usual[name].default]
-    if given:
+    if given := _given(arguments):
         raise InputError(
             f"A plan says all there is to say: leave {given[0]}= out, or pass it to df.llm.plan(…) and batch that plan."
         )
@@ -176,9 +211,9 @@ class FrameAccessor(Accessor[pd.DataFrame]):
 
     def plan(
         self,
-        template: Prompt,
+        template: Prompt | Recipe,
         *,
-        model: str,
+        model: str | None = None,
         into: str = "response",
         system: Text | None = None,
         examples: Examples | None = None,
@@ -209,27 +244,26 @@ class FrameAccessor(Accessor[pd.DataFrame]):
             DatabaseError: Postgres cannot be reached.
         """
         here = session.current()
-        call = check_call(
-            here.provider_id,
-            template,
-            model=model,
-            into=into,
-            system=system,
-            examples=examples,
-            images=images,
-            schema=schema,
-            endpoint=endpoint,
-            name=name,
-            missing=missing,
-            reuse=reuse,
-            samples=samples,
-            overwrite=overwrite,
-            budget_usd=budget_usd,
-            price=price,
-            deadline=deadline,
-            at_deadline=at_deadline,
-            params=params,
-        )
+        arguments = {
+            "model": model,
+            "into": into,
+            "system": system,
+            "examples": examples,
+            "images": images,
+            "schema": schema,
+            "endpoint": endpoint,
+            "name": name,
+            "missing": missing,
+            "reuse": reuse,
+            "samples": samples,
+            "overwrite": overwrite,
+            "budget_usd": budget_usd,
+            "price": price,
+            "deadline": deadline,
+            "at_deadline": at_deadline,
+            "params": params,
+        }
+        call = _check(here, template, arguments)
         return draw_up(here, self._frame, call)
 
     def _submit(self, here: Session, call: Call) -> JobHandle[pd.DataFrame]:
@@ -281,9 +315,3 @@ def batch(frame: Any, template: Prompt, **call: Any) -> JobHandle[Any]:
     else:
         accessor = ArrowAccessor(frame)
     return accessor.batch(template, **call)
-
-
-def register() -> None:
-    """Make `df.llm` and `s.llm` known to pandas."""
-    pd.api.extensions.register_dataframe_accessor("llm")(FrameAccessor)
-    pd.api.extensions.register_series_accessor("llm")(FrameAccessor)

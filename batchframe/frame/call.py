@@ -72,16 +72,11 @@ def check_call(
     Raises:
         InputError: one of them cannot be used; its subclasses say how.
     """
-    for argument, value in {"model": model, "into": into}.items():
-        if not isinstance(value, str) or not value or not value.isprintable():
-            raise InputError(f"{argument}={value!r}: pass a text of printable characters that is not empty.")
+    _check_text("model", model)
+    check_result(into=into, name=name, samples=samples)
     written = prompts.write(prompt, system)
-    if name is not None and not _is_name(name):
-        raise InputError(f"name={name!r}: pass 1 to 200 printable characters; not a number, which would be an id.")
     if missing not in ("skip", "raise", "render"):
         raise InputError(f"missing={missing!r}: choose 'skip', 'raise' or 'render'.")
-    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= 100:
-        raise InputError(f"samples={samples!r}: pass a whole number from 1 to 100.")
     path = parameters.endpoint_path(endpoint)
     strict = answer_schema(schema) if schema is not None else None
     spec = JobSpec(
@@ -112,5 +107,26 @@ def check_call(
     return Call(spec, Route(provider, path, model), terms, name, overwrite, written.function)
 
 
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and not name.isdecimal()
+def check_result(*, into: str, name: str | None, samples: int) -> None:
+    """Raises:
+    InputError: what the results are to be called, or how many there are to be, cannot be used.
+    """
+    _check_text("into", into)
+    check_name(name)
+    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= 100:
+        raise InputError(f"samples={samples!r}: pass a whole number from 1 to 100.")
+
+
+def check_name(name: str | None) -> None:
+    """Raises:
+    InputError: no name to come back with.
+    """
+    if name is None:
+        return
+    if not isinstance(name, str) or not 0 < len(name) <= 200 or not name.isprintable() or name.isdecimal():
+        raise InputError(f"name={name!r}: pass 1 to 200 printable characters; not a number, which would be an id.")
+
+
+def _check_text(argument: str, value: object) -> None:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise InputError(f"{argument}={value!r}: pass a text of printable characters that is not empty.")

@@ -95,10 +95,15 @@ def _trouble(job: Job, of_a_batch: str | None) -> str | None:
 
 
 class Bar:
-    """tqdm's bar of a job, in a notebook or a terminal; a context manager."""
+    """tqdm's bar of a job, in a notebook or a terminal; a context manager.
 
-    def __init__(self, title: str, progress: Progress, *, shown: bool) -> None:
+    Args:
+        handle: what the user calls the handle that waits.
+    """
+
+    def __init__(self, title: str, progress: Progress, *, shown: bool, handle: str = "job") -> None:
         self._title = title
+        self._handle = handle
         self._bar: Any = tqdm.auto.tqdm(
             total=progress.requests, desc=title, unit="req", disable=not shown, dynamic_ncols=True, mininterval=0.5
         )
@@ -112,7 +117,7 @@ class Bar:
         if kind is KeyboardInterrupt:
             tqdm.auto.tqdm.write(
                 f"{self._title} goes on in the background, while this process lives or a batchframe worker runs. "
-                "job.wait() waits again, job.cancel() stops it."
+                f"{self._handle}.wait() waits again, {self._handle}.cancel() stops it."
             )
 
     def show(self, progress: Progress) -> None:
@@ -120,5 +125,6 @@ class Bar:
         done = max(self._bar.n, progress.requests - progress.pending + progress.answered_at_provider)
         postfix = {"ok": progress.ok}
         postfix |= {word: n for word, n in {"failed": progress.failed, "cancelled": progress.cancelled}.items() if n}
+        self._bar.total = progress.requests  # an evaluation's grows when its judges are asked
         self._bar.set_postfix(postfix, refresh=False)
         self._bar.update(done - self._bar.n)

@@ -46,9 +46,9 @@ def table(findings: Findings) -> pd.DataFrame:
         add("skipped", counts[RowStatus.SKIPPED])
         add("input_tokens", answers.usage.input)
         add("output_tokens", answers.usage.output)
-        cost = None if answers.cost_usd is None else float(answers.cost_usd)
-        add("cost_usd", cost)
-        add("usd_per_1000", None if cost is None or not answers.answers else cost / answers.answers * 1000)
+        add("cost_usd", None if answers.cost_usd is None else float(answers.cost_usd))
+        each = findings.cost_of_an_answer(cell)
+        add("usd_per_1000", None if each is None else each * 1000)
     return pd.DataFrame(
         {name: _numbers(name, values) for name, values in columns.items()}, index=_index(findings.cells)
     )

@@ -1,0 +1,62 @@
+"""Checking: whether a cell is worse than another by more than is allowed, for tests and CI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchframe.errors import InputError
+from batchframe.evaluation.cell import Cell
+from batchframe.evaluation.findings import Findings
+from batchframe.evaluation.measures import Measure
+from batchframe.evaluation.statistics.words import number
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check.
+
+    Attributes:
+        passed: whether the loss is within what is allowed.
+        words: what was found, in a sentence.
+    """
+
+    cell: Cell
+    baseline: Cell
+    metric: str
+    passed: bool
+    words: str
+
+
+def not_worse(findings: Findings, cell: Cell, baseline: Cell, one: Measure, by: float, *, sure: bool) -> Check:
+    """Whether a cell is not worse than another by more than `by`.
+
+    Args:
+        by: the loss that is allowed, in the metric's own unit: 0.02 is 2 points of a share.
+        sure: whether the whole interval must be within what is allowed (non-inferiority, as Blackwelder 1982), so that
+            too few rows fail; else only a loss that is shown to be larger fails.
+
+    Raises:
+        InputError: `by` is negative, or the evaluation is not done.
+    """
+    if by < 0:
+        raise InputError(f"by={by!r}: pass the loss that is allowed, 0 or more.")
+    for needed in (cell, baseline):
+        if needed not in findings.standing.answers or not findings.standing.answers[needed].settled.any():
+            raise InputError(f"{needed} has no answers yet: wait for them, ev.wait().")
+    found = findings.compared(cell, baseline, one)
+    sign = 1.0 if one.better == "higher" else -1.0
+    ends = (found.difference, found.difference) if found.interval is None else (found.interval.low, found.interval.high)
+    worst, best = sorted(sign * end for end in ends)
+    passed = (worst if sure else best) >= -by and found.difference == found.difference
+    change = f"{number(found.difference, share=one.share, signed=True)}"
+    span = f"{number(min(ends), share=one.share, signed=True)} to {number(max(ends), share=one.share, signed=True)}"
+    verdict = "is not worse" if passed else "may be worse" if sure and best >= -by else "is worse"
+    allowed = number(by, share=one.share, signed=False)
+    return Check(
+        cell,
+        baseline,
+        one.name,
+        passed,
+        f"{cell} {verdict} than {baseline} by more than {allowed} of {one.name}: {change}, "
+        f"{findings.standing.spec.level:.0%} from {span}, {found.n:,} pairs",
+    )
