@@ -15,38 +15,14 @@ from typing import Any
 import pandas as pd
 import pydantic
 
+from batchframe.demo.judging import verdict
+from batchframe.demo.words import label_of
 from batchframe.simulator import Request
 
 ROWS = Path(__file__).with_name("debian_packages.csv")
 NAME = "debian-sections"
 MODEL = "gpt-5-mini"
 TEMPLATE = "Which section of the archive does this package belong to?\n\n{package}: {title}\n\n{description}"
-
-_WORDS = {
-    "python": "python python3 django numpy",
-    "javascript": "javascript node js npm browser",
-    "perl": "perl cpan module",
-    "haskell": "haskell ghc hackage",
-    "ruby": "ruby rails gem",
-    "java": "java jvm jar",
-    "libdevel": "dev headers development static",
-    "libs": "library shared libraries runtime",
-    "fonts": "font fonts typeface glyphs",
-    "games": "game games player puzzle arcade play levels",
-    "doc": "documentation manual docs handbook",
-    "science": "science simulation molecular analysis chemistry physics statistics genome",
-    "sound": "audio sound music midi synthesizer mp3 alsa",
-    "graphics": "image images graphics photo drawing png opengl",
-    "net": "network server client http ftp irc protocol",
-    "web": "web http html website apache",
-    "admin": "system administration daemon cluster storage boot",
-    "utils": "utility command tool files",
-    "devel": "compiler debugger development build programming",
-    "text": "text editor documents xml tex latex",
-    "math": "mathematics algebra solver numerical",
-    "rust": "rust crate cargo",
-    "golang": "golang go",
-}
 
 
 def read_rows() -> pd.DataFrame:
@@ -66,7 +42,11 @@ def label_schema() -> type[pydantic.BaseModel]:
 
 
 def respond(request: Request) -> dict[str, Any] | str:
-    """The simulator's responder of the notebooks: by words where the demo's schema is asked for, else one line."""
+    """The simulator's responder of the notebooks: by words where the demo's schema is asked for, else one line; and the
+    verdicts of its judges."""
+    asked = request.schema["properties"] if request.schema else {}
+    if "grade" in asked or "better" in asked:
+        return verdict(request.prompt, _known(), pairwise="better" in asked)
     answer = answer_by_words(request.body, _known())
     return answer if request.schema else str(answer["section"])
 
@@ -77,9 +57,11 @@ def _known() -> list[str]:
 
 
 def answer_by_words(body: dict[str, Any], known: list[str]) -> dict[str, Any]:
-    """Answer a request of the demo by counting words; the dictionary fits the schema."""
-    text = str(body["messages"][-1]["content"]).partition("\n\n")[2].lower()
-    words = re.findall(r"[a-z0-9]+", text)
-    scores = {name: sum(words.count(word) for word in _WORDS.get(name, name).split()) for name in known}
-    best = max(known, key=lambda name: scores[name])
-    return {"section": best, "sure": scores[best] >= 3}
+    """Answer a request of the demo by counting words; the dictionary fits the schema.
+
+    Lines of the prompt such as `- mail: smtp, imap` teach it words. A model called nano reads the first line only.
+    """
+    asked, _, text = str(body["messages"][-1]["content"]).lower().partition("\n\n")
+    if "nano" in str(body.get("model")):
+        text = text.partition("\n")[0]
+    return label_of(text, known, taught=dict(re.findall(r"^- ([a-z]+): (.+)$", asked, re.MULTILINE)))

@@ -1,4 +1,4 @@
-"""The handle of an evaluation: all of its jobs as one, and what they show. Like a job's it can be lost and had again."""
+"""The handle of an evaluation: all of its jobs as one, and what they show. It can be lost and had again."""
 
 from __future__ import annotations
 

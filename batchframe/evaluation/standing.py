@@ -116,7 +116,7 @@ class Standing:
         return measure.score(self.observations(counted, *cells))
 
     def judged(self, judge: Judge, cell: Cell) -> Floats:
-        """A judge's scores of a cell, shape (n_rows, n_samples); to a pairwise one the baseline is as good as itself."""
+        """A judge's scores, shape (n_rows, n_samples); to a pairwise one the baseline is as good as itself."""
         baseline = self.spec.baseline
         if judge.pairwise and cell == baseline:
             return np.full(self.answers[cell].texts.shape, 0.5)
