@@ -28,6 +28,7 @@ from batchframe.frame.progress import Bar, Progress, read
 from batchframe.frame.recipe import Recipe
 from batchframe.frame.session import Session
 from batchframe.model import Route
+from batchframe.store import evaluations
 from batchframe.store.evaluations import Place, StoredEvaluation
 
 if TYPE_CHECKING:
@@ -166,6 +167,11 @@ class Evaluation:
             if job.n_failed or job.n_cancelled or job.ended:
                 JobHandle(self._session, job).retry()
         return self
+
+    def forget(self) -> None:
+        """Remove the evaluation from the database. Its jobs stay, with all answers, until `batchframe clean` takes them."""
+        with self._session.database.transaction() as connection:
+            evaluations.remove(connection, self.id)
 
     def table(self) -> pd.DataFrame:
         """A row a cell, with every metric and its interval, failures, tokens and cost; indexed by prompt and model."""

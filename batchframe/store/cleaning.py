@@ -1,6 +1,6 @@
 """Cleaning: the files at the provider that nothing needs any more, and closed jobs with everything that is theirs.
 
-An open job is never touched, nor one that an open job waits for an answer of.
+An open job is never touched, nor one that an open job waits for an answer of, nor one of an evaluation.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _FILES = ("input_file_id", "output_file_id", "error_file_id")
 _REMOVABLE = """
     j.closed_at < now() - make_interval(secs => :age)
     AND NOT EXISTS (SELECT 1 FROM loan l WHERE l.lender_job_id = j.id)
+    AND NOT EXISTS (SELECT 1 FROM evaluation_job e WHERE e.job_id = j.id)
     AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.job_id = j.id AND b.state NOT IN ('done', 'failed'))
 """
 

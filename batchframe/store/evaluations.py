@@ -124,6 +124,16 @@ def jobs_of(connection: Connection, evaluation_id: int) -> dict[Place, Job]:
     return {place: job for place, job in found.items() if job is not None}
 
 
+def remove(connection: Connection, evaluation_id: int) -> None:
+    """Remove an evaluation; its jobs and their answers stay."""
+    for table, column in (
+        ("evaluation_job", "evaluation_id"),
+        ("evaluation_frame", "evaluation_id"),
+        ("evaluation", "id"),
+    ):
+        connection.execute(text(f"DELETE FROM {table} WHERE {column} = :id"), {"id": evaluation_id})
+
+
 def hashes_of(connection: Connection, job_id: int) -> list[bytes]:
     """The hashes of a job's requests, in order."""
     rows = connection.execute(text("SELECT hash FROM request WHERE job_id = :job ORDER BY row_no"), {"job": job_id})

@@ -34,10 +34,26 @@ def rows(n: int = N) -> pd.DataFrame:
     return pd.DataFrame({"text": [f"t{at}" for at in range(n)], "gold": [f"label{at % 3}" for at in range(n)]})
 
 
+class Answering:
+    """Who answers, which a test may change."""
+
+    def __init__(self) -> None:
+        self.by: Callable[[Request], Any] = answer
+
+    def __call__(self, request: Request) -> Any:
+        return self.by(request)
+
+
 @pytest.fixture
-def simulator() -> Iterator[Simulator]:
+def answering() -> Answering:
+    """The simulator's responder."""
+    return Answering()
+
+
+@pytest.fixture
+def simulator(answering: Answering) -> Iterator[Simulator]:
     """A provider whose models differ in skill."""
-    with Simulator(responder=answer) as running:
+    with Simulator(responder=answering) as running:
         yield running
 
 
@@ -154,9 +170,9 @@ def test_a_pairwise_judge_is_asked_in_both_orders(session: bf.Session, simulator
     assert ev.versus("preferred").loc[("plain", "poor", "preferred"), "verdict"] == "worse"
 
 
-def test_a_judge_that_prefers_a_place_is_found_out(session: bf.Session, simulator: Simulator) -> None:
+def test_a_judge_that_prefers_a_place_is_found_out(session: bf.Session, answering: Answering) -> None:
     """Its preference cancels out in the score, and is told."""
-    simulator.responder = lambda request: (
+    answering.by = lambda request: (
         {"reason": "It is first.", "better": "first"} if "better" in str(request.schema) else answer(request)
     )
     ev = compare(rows(), metrics=[bf.pairwise("Which is right?", model="judge", price=(1, 2))])
@@ -167,7 +183,7 @@ def test_a_judge_that_prefers_a_place_is_found_out(session: bf.Session, simulato
 
 @pytest.mark.parametrize(("failed", "accuracy", "n"), [("wrong", 0.675, N), ("exclude", 0.9, 30)])
 def test_failed_rows_count_as_wrong_unless_they_are_left_out(
-    session: bf.Session, simulator: Simulator, failed: str, accuracy: float, n: int
+    session: bf.Session, answering: Answering, failed: str, accuracy: float, n: int
 ) -> None:
     """A model that refuses a quarter of the rows is not better for it; the denominator is shown."""
 
@@ -175,7 +191,7 @@ def test_failed_rows_count_as_wrong_unless_they_are_left_out(
         number = int(re.findall(r"t(\d+)", request.prompt)[0])
         return Failure(400, "refused", "no") if number % 4 == 3 else answer(request)
 
-    simulator.responder = refusing
+    answering.by = refusing
     table = compare(rows(), models=["good"], prompts={"plain": ASKED["plain"]}, failed=failed).table()
     assert table["accuracy"].tolist() == [pytest.approx(accuracy, abs=0.03)]
     assert table["accuracy_n"].tolist() == [n]
