@@ -91,11 +91,13 @@ def macro_f1(sums: Floats) -> Floats:
 def labelled(n: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Three unequal classes, one-hot, and two systems' answers to them, each right in 80 %: (n, 9) each."""
     gold = rng.choice(3, n, p=CLASSES)
-    first, second = (np.where(rng.random(n) < RECALL, gold, (gold + rng.integers(1, 3, n)) % 3) for _ in range(2))
     one_hot = np.eye(3)
-    return tuple(  # type: ignore[return-value]
-        np.hstack([one_hot[gold], one_hot[answer], one_hot[gold] * one_hot[answer]]) for answer in (first, second)
-    )
+
+    def answered() -> Floats:
+        answer = np.where(rng.random(n) < RECALL, gold, (gold + rng.integers(1, 3, n)) % 3)
+        return np.hstack([one_hot[gold], one_hot[answer], one_hot[gold] * one_hot[answer]])
+
+    return answered(), answered()
 
 
 def f1(n: int, rng: np.random.Generator) -> Hits:
