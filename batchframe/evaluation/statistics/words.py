@@ -27,7 +27,8 @@ def verdict(
         by: the smallest difference that matters, in the metric's own unit (0.03 for 3 points); None for 3 points of a
             share and for nobody knows else.
     """
-    if p_adjusted < 1 - compared.level and compared.difference:
+    # Not p < 1 - level: 1 - 0.95 is a little more than 0.05.
+    if 1 - p_adjusted > compared.level and compared.difference:
         return "better" if (compared.difference > 0) == (better == "higher") else "worse"
     by = POINTS if by is None and share else by
     found = compared.interval
