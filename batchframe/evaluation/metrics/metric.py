@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from batchframe.evaluation.observations import Observations
 from batchframe.evaluation.scored import Scored
 
+Spec = str | dict[str, Any]
+"""A metric in a form JSON, TOML and YAML can hold: its name, or {"metric": its name, …its options}."""
 
+
+@runtime_checkable
 class Metric(Protocol):
     """A measure of answers.
 
@@ -16,6 +20,7 @@ class Metric(Protocol):
         better: whether more or less of it is better.
         share: whether it is a share of 1, which views show in percent; else a number of its own.
         needs_gold: whether it compares with the gold column.
+        spec: what `named.from_spec` makes it from again; of a function only its name, which is not enough.
     """
 
     @property
@@ -26,6 +31,8 @@ class Metric(Protocol):
     def share(self) -> bool: ...
     @property
     def needs_gold(self) -> bool: ...
+    @property
+    def spec(self) -> Spec: ...
 
     def score(self, seen: Observations) -> Scored:
         """Score observations.
