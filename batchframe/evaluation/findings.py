@@ -63,6 +63,7 @@ class Findings:
         if name is None and known:
             return next(iter(known.values()))
         if name not in known:
+            name = self.standing.absent[0] if name is None else name
             absent = f"{name!r} is a function: pass it anew, bf.evaluation(…, metrics=[…])."
             raise InputError(
                 absent

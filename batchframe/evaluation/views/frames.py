@@ -12,6 +12,7 @@ from batchframe.errors import InputError
 from batchframe.evaluation.cell import Cell
 from batchframe.evaluation.findings import Findings, Versus
 from batchframe.evaluation.measures import is_judge
+from batchframe.evaluation.metrics.labels import label
 from batchframe.evaluation.standing import Standing
 from batchframe.model import RowStatus
 
@@ -184,4 +185,5 @@ def _texts(values: Iterable[Any]) -> list[str | None]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return bool(one == other) if type(one) is type(other) else str(one) == str(other)
+    # By their labels, as "exact" compares: 3 and 3.0 are one answer.
+    return (one is None) == (other is None) and label(one) == label(other)

@@ -1,0 +1,95 @@
+"""An evaluation as its repr: a table of cells, and what sets each apart from the baseline. In text and in HTML.
+
+The HTML stands alone: styles are inline, and colours are those of the page around it.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from batchframe.evaluation.findings import Findings
+from batchframe.evaluation.views.overview import Line, Overview, absent_note, overview
+from batchframe.evaluation.views.written import NOTHING, money, with_interval
+
+_MUTED = "opacity:.65"
+_RULE = "var(--jp-border-color2,rgba(128,128,128,.35))"
+_VERDICTS = {
+    "better": "var(--jp-success-color1,#3c9a4b)",
+    "worse": "var(--jp-error-color1,#d64545)",
+    "tied": "currentColor",
+    "not told apart": "var(--jp-warn-color1,#c77700)",
+}
+
+
+def as_text(findings: Findings, status: str) -> str:
+    """The evaluation in some lines.
+
+    Args:
+        status: where its jobs stand, in words.
+    """
+    seen = overview(findings)
+    head, *rows = [_head(seen), *(_row(line, seen) for line in seen.lines)]
+    widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
+    lines = [
+        "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in [head, *rows]
+    ]
+    said = [f"  {line.cell}: {line.versus.words}" for line in seen.lines if line.versus]
+    note = absent_note(findings)
+    return "\n".join([findings.standing.title, status, *lines, *said, *([note] if note else [])])
+
+
+def as_html(findings: Findings, status: str) -> str:
+    """The same as a card."""
+    seen = overview(findings)
+    cell = f"padding:3px 12px 3px 0;text-align:left;border-bottom:1px solid {_RULE};vertical-align:top"
+    head = "".join(f'<th style="{cell};font-weight:600">{escape(name)}</th>' for name in [*_head(seen), ""])
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="{cell};font-variant-numeric:tabular-nums">{escape(text)}</td>' for text in _row(line, seen)
+        )
+        + f'<td style="{cell}">{_said(line)}</td></tr>'
+        for line in seen.lines
+    )
+    card = (
+        f"max-width:1100px;box-sizing:border-box;padding:12px 16px;border:1px solid {_RULE};border-radius:6px;"
+        "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.5;overflow-x:auto;"
+        "color:var(--jp-ui-font-color1,inherit);text-align:left"
+    )
+    note = absent_note(findings)
+    # Two amounts in dollars would be typeset as a formula between them.
+    return (
+        f'<div class="tex2jax_ignore mathjax_ignore" style="{card}">'
+        f'<b style="font-size:115%">{escape(findings.standing.title)}</b>'
+        f'<div style="{_MUTED};white-space:pre-line">{escape(status)}</div>'
+        f'<table style="border-collapse:collapse;margin-top:8px"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>"
+        + (f'<div style="margin-top:8px">{escape(note)}</div>' if note else "")
+        + "</div>"
+    )
+
+
+def _head(seen: Overview) -> list[str]:
+    return ["prompt", "model", *(one.name for one in seen.measures), "n", "failed", "cost", "per 1,000"]
+
+
+def _row(line: Line, seen: Overview) -> list[str]:
+    values = (
+        [
+            with_interval(found.value, one, found.interval)
+            for found, one in zip(line.measured, seen.measures, strict=True)
+        ]
+        if line.measured
+        else [NOTHING] * len(seen.measures)
+    )
+    prompt = f"{line.cell.prompt} (baseline)" if line.baseline else line.cell.prompt
+    n = f"{line.n:,}" + (f" ({line.pending:,} to come)" if line.pending else "")
+    return [prompt, line.cell.model, *values, n, f"{line.failed:,}", money(line.cost_usd), money(line.per_1000)]
+
+
+def _said(line: Line) -> str:
+    if line.versus is None:
+        return ""
+    verdict, _, rest = line.versus.words.partition(":")
+    return f'<b style="color:{_VERDICTS[line.versus.verdict]}">{escape(verdict)}</b>:{escape(rest)}'
