@@ -95,12 +95,11 @@ def main() -> None:
         print(versus["in_words"].to_string())
         billed = simulator.ledger.billed()
         progress = evaluation.progress()
-        print(
-            f"billed {simulator.ledger.requests:,}, distinct {len(billed):,}, more than once "
-            f"{sum(count > 1 for count in billed.values()):,}; killed at {killed_at:,}; {progress.requests:,} requests of "
-            f"{len(PROMPTS) * len(MODELS)} cells and their judges, {progress.reused:,} of them reused; planned at most "
-            f"{plan.to_send:,}; report of {len(page):,} characters"
-        )
+        more = sum(count > 1 for count in billed.values())
+        print(f"billed {simulator.ledger.requests:,}, distinct {len(billed):,}, more than once {more:,}")
+        print(f"killed at {killed_at:,}; planned at most {plan.to_send:,}; {len(PROMPTS) * len(MODELS)} cells")
+        print(f"{progress.requests:,} requests of all jobs, {progress.reused:,} of them reused")
+        print(f"a report of {len(page):,} characters")
         session.close()
 
 

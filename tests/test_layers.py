@@ -18,15 +18,16 @@ MAY_IMPORT = {
     "simulator": {"errors", "model", "config", "core", "wire"},
     "engine": {"errors", "model", "config", "core", "store", "providers"},
     "frame": {"errors", "model", "config", "core", "store", "providers", "engine"},
+    "evaluation": {"errors", "model", "core", "store", "frame"},
     "monitoring": {"errors", "model", "config", "core", "store", "providers", "engine"},
     "proxy": {"errors", "model", "config", "core", "store", "providers", "wire", "engine", "monitoring"},
     "operations": {"errors", "model", "config", "core", "store", "providers", "engine", "frame"},
-    "__init__": {"errors", "frame"},
+    "__init__": {"errors", "frame", "evaluation"},
     "demo": {"", "config", "simulator", "store"},
     "__main__": {"cli"},
     "cli": {
         *("", "errors", "model", "config", "core", "store", "providers", "engine", "frame"),
-        *("monitoring", "operations", "proxy", "simulator", "demo"),
+        *("evaluation", "monitoring", "operations", "proxy", "simulator", "demo"),
     },
 }
 

@@ -54,7 +54,7 @@ class Answers:
     @property
     def failed(self) -> npt.NDArray[np.bool_]:
         """Where the row has failed."""
-        return self.status == RowStatus.FAILED.value
+        return np.asarray(self.status == RowStatus.FAILED.value, dtype=bool)
 
     @property
     def settled(self) -> npt.NDArray[np.bool_]:

@@ -169,7 +169,7 @@ class Evaluation:
         return self
 
     def forget(self) -> None:
-        """Remove the evaluation from the database. Its jobs stay, with all answers, for `batchframe clean` to remove."""
+        """Remove the evaluation from the database. Its jobs stay, with all answers, until `batchframe clean`."""
         with self._session.database.transaction() as connection:
             evaluations.remove(connection, self.id)
 

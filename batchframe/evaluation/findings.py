@@ -148,7 +148,7 @@ class Findings:
             if cell != against and against in self.standing.answers
         ]
         compared = [self.compared(cell, against, one, test) for cell, one in pairs]
-        adjusted = holm([one.p for one in compared]) if compared else []
+        adjusted = holm([one.p for one in compared])
         return [
             Versus(
                 cell,

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
+
+from typing_extensions import TypeIs
 
 from batchframe.errors import InputError
 from batchframe.evaluation.judges.graded import Graded, graded
-from batchframe.evaluation.judges.judge import Judge
 from batchframe.evaluation.judges.pairwise import Pairwise, pairwise
 from batchframe.evaluation.metrics import named
 from batchframe.evaluation.metrics.metric import Metric
 
-Measure = Metric | Judge
-One = str | Mapping[str, Any] | Measure | Callable[..., Any]
+Measure = Metric | Graded | Pairwise
+One = named.One | Graded | Pairwise
 Measures = One | Sequence[One]
 
-_JUDGES: dict[str, Callable[..., Judge]] = {"graded": graded, "pairwise": pairwise}
+_JUDGES: dict[str, Callable[..., Graded | Pairwise]] = {"graded": graded, "pairwise": pairwise}
 
 
-def is_judge(measure: Measure) -> TypeGuard[Judge]:
+def is_judge(measure: Measure) -> TypeIs[Graded | Pairwise]:
     """Whether a model decides it."""
     return isinstance(measure, Graded | Pairwise)
 
@@ -34,7 +35,7 @@ def resolve(measures: Measures) -> list[Measure]:
     made: list[Measure] = []
     for one in listed:
         judge = _judge(one)
-        made += [judge] if judge is not None else named.resolve([one])
+        made += named.resolve(one) if judge is None else [judge]  # type: ignore[arg-type]
     names = [one.name for one in made]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"Two metrics have the name {twice[0]!r}: give one of them another with name=.")
@@ -70,7 +71,7 @@ def from_spec(specs: Sequence[Any], at_hand: Sequence[Measure] = ()) -> tuple[li
     return made, absent
 
 
-def _judge(one: Any) -> Judge | None:
+def _judge(one: Any) -> Graded | Pairwise | None:
     if isinstance(one, Graded | Pairwise):
         return one
     if not isinstance(one, Mapping) or "judge" not in one:

@@ -208,7 +208,8 @@ def _said(session: Session, frame: pd.DataFrame, comparison: Comparison, cell: C
     if found is not None:
         return _Expected(Said(frame, tasks, golds, found.texts, found.failed), 0)
     # No two cells are taken to answer the same, so what is planned is the most there can be.
-    texts = np.where(there, str(cell), None)
+    texts = np.full(there.shape, None, dtype=object)
+    texts[there] = str(cell)
     each = plan.output_tokens / plan.to_send if plan.output_tokens and plan.to_send else 0
     return _Expected(Said(frame, tasks, golds, texts, np.zeros(there.shape, dtype=bool)), each)
 

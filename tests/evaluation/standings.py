@@ -77,13 +77,15 @@ def standing(
     made = Standing(7, name, spec, frame, tasks, answers, {}, measures, absent)
     if not answered:
         return made
-    verdicts = {(one.name, cell): _verdicts(made, one, cell, text) for one in measures if is_judge(one) for cell in cells}
+    judges = [one for one in measures if is_judge(one)]
+    verdicts = {(judge.name, cell): _verdicts(made, judge, cell, text) for judge in judges for cell in cells}
     return replace(made, verdicts=verdicts)
 
 
 def _cell_spec(cell: Cell, samples: int, text: Callable[[str], str]) -> CellSpec:
     words = "What kind is this?" if cell.prompt == "short" else "By the rubric below, what kind is this?"
-    spec = JobSpec(prompt=f"{text(words)}\n{{ticket}}", system=text("You sort tickets."), into="answer", samples=samples)
+    prompt, system = f"{text(words)}\n{{ticket}}", text("You sort tickets.")
+    spec = JobSpec(prompt=prompt, system=system, into="answer", samples=samples)
     return CellSpec(
         prompt=cell.prompt, model=cell.model, asks=f"gpt-{cell.model}", endpoint="/v1/chat/completions", spec=spec
     )

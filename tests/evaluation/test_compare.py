@@ -257,7 +257,7 @@ def test_samples_of_a_row_belong_together(session: bf.Session, simulator: Simula
         one["accuracy_high"] - one["accuracy_low"], rel=0.15
     )
     assert ev.agreement()["agreement"].tolist() == [1.0]
-    assert paid_once(simulator, 3 * N)
+    assert simulator.ledger.requests == 3 * N
 
 
 def test_the_plan_is_the_bill(session: bf.Session, simulator: Simulator) -> None:

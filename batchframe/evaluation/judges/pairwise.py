@@ -110,7 +110,7 @@ class Pairwise:
         both = verdicts.assign(score=preference(verdicts)).groupby(["at_row", "at_sample"])["score"]
         asked = both.mean().where(both.count() == 2)
         if len(asked):
-            rows, samples = (asked.index.get_level_values(name).to_numpy() for name in asked.index.names)
+            rows, samples = (asked.index.get_level_values(level).to_numpy() for level in (0, 1))
             scores[rows, samples] = asked.to_numpy()
         scores[said.failed & ~baseline.failed & (baseline.texts != None)] = 0.0  # noqa: E711 - of each element
         scores[baseline.failed & ~said.failed & (said.texts != None)] = 1.0  # noqa: E711 - of each element

@@ -6,7 +6,7 @@ import difflib
 import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from batchframe.errors import InputError
 from batchframe.evaluation.metrics import confusion, text
@@ -86,10 +86,8 @@ def _resolved(one: One) -> Metric:
     if isinstance(one, str | Mapping):
         return from_spec(one)
     for factory in (*_FACTORIES.values(), scored):
-        if one is factory:
-            raise InputError(
-                f"bf.metrics.{factory.__name__} makes a metric: call it, bf.metrics.{factory.__name__}(…)."
-            )
+        if cast(object, one) is factory:
+            raise InputError(f"bf.metrics.{factory.__name__} makes a metric: call it, bf.metrics.{factory.__name__}(…).")
     if isinstance(one, Metric):
         return one
     if callable(one):

@@ -75,7 +75,7 @@ def sentence(
 
 
 def number(value: float, *, share: bool, signed: bool) -> str:
-    """A figure in words: a difference of shares in percentage points, as "+1.3 points", else in the metric's own unit."""
+    """A figure in words: a difference of shares in points, as "+1.3 points", else in the metric's own unit."""
     scaled = value * 100 if share else value
     places = 1 if share else _places(abs(value))
     return (_signed(scaled, places) if signed else _plain(scaled, places)) + (" points" if share else "")

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from batchframe.errors import InputError
 from batchframe.evaluation.cell import Cell
@@ -76,10 +77,11 @@ def browse(findings: Findings) -> Any:
 def chosen(standing: Standing, first: Cell, second: Cell, kept: str) -> list[int]:
     """The positions of the rows a filter keeps."""
     one, other = standing.answers[first], standing.answers[second]
+    found: npt.NDArray[np.bool_]
     if kept == _FILTERS[0]:
         found = np.ones(len(standing.frame), dtype=bool)
     elif kept == _FILTERS[4]:
-        found = (one.failed | other.failed).any(axis=1)
+        found = np.asarray((one.failed | other.failed).any(axis=1))
     elif kept == _FILTERS[1]:
         both = standing.counts(first, second)
         found = (both & _differ(one.values, other.values)).any(axis=1)

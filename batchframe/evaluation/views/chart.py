@@ -85,7 +85,8 @@ def cost_against(lines: Sequence[Line], one: Measure) -> str:
             f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
             f'<circle class="dot" cx="{x:.1f}" cy="{up(line.measured[0].value):.1f}" r="5"/>'
             f'<text x="{x + 10:.1f}" y="{y + 4:.1f}">{escape(_short(str(line.cell)))}</text>'
-            f'<text class="soft" x="{x:.1f}" y="{height - 32}" text-anchor="middle">{escape(money(line.per_1000))}</text>'
+            f'<text class="soft" x="{x:.1f}" y="{height - 32}" text-anchor="middle">'
+            f"{escape(money(line.per_1000))}</text>"
             "</g>"
         )
     return _svg(height, f"{one.name} against the cost of 1,000 answers", parts)

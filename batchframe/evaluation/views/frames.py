@@ -97,7 +97,7 @@ def diff(standing: Standing, first: Cell, second: Cell, *, sample: int) -> pd.Da
     differ = np.array(
         [not _same(a, b) for a, b in zip(one.values[:, sample], other.values[:, sample], strict=True)], dtype=bool
     )
-    chosen = standing.frame[there & differ].copy(deep=False)
+    chosen: pd.DataFrame = standing.frame[there & differ].copy(deep=False)
     for cell, answers in ((first, one), (second, other)):
         chosen[str(cell)] = pd.array(_texts(answers.values[there & differ, sample]), dtype="string")
     return chosen
@@ -160,7 +160,8 @@ def judges(findings: Findings) -> pd.DataFrame:
     made.index = pd.MultiIndex.from_tuples(
         [(name, *cell) for name, cell, _ in rows], names=["judge", "prompt", "model"]
     )
-    return made.convert_dtypes(dtype_backend="numpy_nullable")
+    typed: pd.DataFrame = made.convert_dtypes(dtype_backend="numpy_nullable")
+    return typed
 
 
 def _index(cells: Sequence[Cell]) -> pd.MultiIndex:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -176,13 +177,13 @@ def _judges(findings: Findings) -> str:
             f"{row['answered']:,}",
             *(_share(row[name]) for name in ("agrees_with_gold", "first_preferred", "consistent")),
         ]
-        for (judge, prompt, model), row in made.iterrows()
+        for (judge, prompt, model), row in zip(made.index.tolist(), made.to_dict("records"), strict=True)
     ]
     return (
         f"<h2>Can the judges be believed?</h2>{_table(head, rows)}"
         "<p class='soft'>Agrees with gold: how likely a right answer is put above a wrong one; 50 % is chance. Prefers "
-        "the first: of verdicts that are no tie; 50 % is no bias for a place. Consistent: pairs judged the same in both "
-        "orders.</p>"
+        "the first: of verdicts that are no tie; 50 % is no bias for a place. Consistent: pairs judged the same in "
+        "both orders.</p>"
     )
 
 
@@ -260,9 +261,9 @@ def _methods(findings: Findings) -> str:
         f"Intervals ({level}): of a share Wilson's (1927); where answers depend on each other, as samples of a row or "
         "rows of a cluster do, cluster-robust (Liang and Zeger 1986) with Student's t; else the BCa bootstrap (Efron "
         f"1987, {N_RESAMPLES:,} resamples of rows). Comparisons are paired: both cells answered the same rows. Shares: "
-        "Bonett and Price's interval (2012) and McNemar's exact test; other means: sign-flip permutation; other metrics: "
-        "the answers of the two are swapped at random (Noreen 1989). p values are adjusted by Holm (1979). “Not told "
-        "apart” means that these rows cannot show a difference, not that there is none."
+        "Bonett and Price's interval (2012) and McNemar's exact test; other means: sign-flip permutation; other "
+        "metrics: the answers of the two are swapped at random (Noreen 1989). p values are adjusted by Holm (1979). "
+        "“Not told apart” means that these rows cannot show a difference, not that there is none."
     )
     return f"<h2>How this was computed</h2><p class='soft'>{words}</p>"
 
@@ -277,5 +278,5 @@ def _share(value: object) -> str:
     return NOTHING if _missing(value) else percent(float(str(value)))
 
 
-def _missing(value: object) -> bool:
+def _missing(value: Any) -> bool:
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
