@@ -32,6 +32,8 @@ def verdict(
         return "better" if (compared.difference > 0) == (better == "higher") else "worse"
     by = POINTS if by is None and share else by
     found = compared.interval
+    if found is not None and found.low == found.high == 0:
+        return "tied"  # the same in every pair
     if by is not None and found is not None and -by < found.low and found.high < by:
         return "tied"
     return "not told apart"
@@ -66,6 +68,8 @@ def sentence(
         return f"{text} ({_p(p_adjusted)})"
     if said == "tied":
         return text
+    if found is not None and not found.low <= 0 <= found.high:
+        text += f" ({_p(p_adjusted)}, adjusted for all comparisons)"
     shown = by if by is not None else POINTS if share else abs(compared.difference)
     rows = compared.needs.rows(shown, compared.level, compared.power)
     if rows is None or rows * compared.needs.per_row <= compared.n:
