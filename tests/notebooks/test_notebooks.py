@@ -55,6 +55,18 @@ def test_a_job_survives_the_kill_of_its_kernel(provider: Simulator) -> None:
     assert "survives  running" in said
 
 
+def test_the_evaluation_finds_the_better_prompt_and_pays_once(provider: Simulator) -> None:
+    """From the plan to the winner to labelling the rest: what was asked while comparing is not asked again."""
+    said = outputs(running.run(running.FOLDER / "04_prompt_evaluation.ipynb"))
+    assert paid_once(provider, provider.ledger.requests)
+    assert "rubric · gpt-5-mini: better: +3.0 points" in said
+    assert "2,400 new requests" in said
+    assert "1,200 answered already, 1,800 to send" in said
+    report = running.FOLDER / "sections-v1.html"
+    assert "rubric · gpt-5-mini" in report.read_text()
+    report.unlink()
+
+
 @pytest.mark.parametrize("path", sorted(running.FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_the_outputs_are_kept_in_the_file(path: Path) -> None:
     """Most people read a notebook without running it; and what they read must not be an error, or of this machine."""

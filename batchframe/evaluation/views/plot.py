@@ -27,7 +27,7 @@ def plot(findings: Findings, metric: str | None = None) -> Figure:
     except ImportError:
         raise ConfigurationError("ev.plot() needs matplotlib: pip install 'batchframe[plot]'.") from None
 
-    class Shown(Figure):  # type: ignore[misc, unused-ignore]
+    class Plot(Figure):  # type: ignore[misc, unused-ignore]
         """A figure without pyplot, whose state is the user's, that IPython can show all the same."""
 
         def _repr_png_(self) -> bytes:
@@ -40,7 +40,7 @@ def plot(findings: Findings, metric: str | None = None) -> Figure:
     lines = [line for line in seen.lines if line.measured and not math.isnan(line.measured[0].value)]
     if not lines:
         raise InputError(f"No cell has a value of {one.name!r} yet: wait for the answers, ev.wait().")
-    figure = Shown(figsize=(11, 1.8 + 0.45 * len(lines)), layout="constrained")
+    figure = Plot(figsize=(11, 1.8 + 0.45 * len(lines)), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _values(left, lines, one.name)
     _costs(right, lines, one.name)
