@@ -87,7 +87,9 @@ def _resolved(one: One) -> Metric:
         return from_spec(one)
     for factory in (*_FACTORIES.values(), scored):
         if cast(object, one) is factory:
-            raise InputError(f"bf.metrics.{factory.__name__} makes a metric: call it, bf.metrics.{factory.__name__}(…).")
+            raise InputError(
+                f"bf.metrics.{factory.__name__} makes a metric: call it, bf.metrics.{factory.__name__}(…)."
+            )
     if isinstance(one, Metric):
         return one
     if callable(one):

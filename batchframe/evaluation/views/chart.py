@@ -71,6 +71,12 @@ def cost_against(lines: Sequence[Line], one: Measure) -> str:
             f'<line class="grid" x1="80" x2="{_WIDTH - 20}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text class="soft" x="72" y="{y + 4:.1f}" text-anchor="end">{escape(figure(tick, one))}</text>'
         )
+    for cost in _round_costs(min(costs), max(costs)):
+        x = across(math.log10(cost))
+        parts.append(
+            f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="14" y2="{height - 50}"/>'
+            f'<text class="soft" x="{x:.1f}" y="{height - 32}" text-anchor="middle">${cost:g}</text>'
+        )
     below: list[float] = []
     for line, cost in zip(shown, costs, strict=True):
         x, y = across(cost), up(line.measured[0].value)
@@ -85,11 +91,20 @@ def cost_against(lines: Sequence[Line], one: Measure) -> str:
             f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
             f'<circle class="dot" cx="{x:.1f}" cy="{up(line.measured[0].value):.1f}" r="5"/>'
             f'<text x="{x + 10:.1f}" y="{y + 4:.1f}">{escape(_short(str(line.cell)))}</text>'
-            f'<text class="soft" x="{x:.1f}" y="{height - 32}" text-anchor="middle">'
-            f"{escape(money(line.per_1000))}</text>"
             "</g>"
         )
     return _svg(height, f"{one.name} against the cost of 1,000 answers", parts)
+
+
+def _round_costs(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten between two logarithms of cost, and a little beyond."""
+    powers = range(math.floor(low) - 1, math.ceil(high) + 1)
+    return [
+        cost
+        for power in powers
+        for cost in (10**power, 2 * 10**power, 5 * 10**power)
+        if low - 0.05 <= math.log10(cost) <= high + 0.05
+    ]
 
 
 class _Scale:

@@ -42,18 +42,20 @@ def as_text(findings: Findings, status: str) -> str:
 def as_html(findings: Findings, status: str) -> str:
     """The same as a card."""
     seen = overview(findings)
-    cell = f"padding:3px 12px 3px 0;text-align:left;border-bottom:1px solid {_RULE};vertical-align:top"
+    cell = (
+        f"padding:3px 12px 3px 0;text-align:left;border-bottom:1px solid {_RULE};vertical-align:top;white-space:nowrap"
+    )
     head = "".join(f'<th style="{cell};font-weight:600">{escape(name)}</th>' for name in [*_head(seen), ""])
     body = "".join(
         "<tr>"
         + "".join(
             f'<td style="{cell};font-variant-numeric:tabular-nums">{escape(text)}</td>' for text in _row(line, seen)
         )
-        + f'<td style="{cell}">{_said(line)}</td></tr>'
+        + f'<td style="{cell};white-space:normal;min-width:230px">{_said(line)}</td></tr>'
         for line in seen.lines
     )
     card = (
-        f"max-width:1100px;box-sizing:border-box;padding:12px 16px;border:1px solid {_RULE};border-radius:6px;"
+        f"max-width:1240px;box-sizing:border-box;padding:12px 16px;border:1px solid {_RULE};border-radius:6px;"
         "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.5;overflow-x:auto;"
         "color:var(--jp-ui-font-color1,inherit);text-align:left"
     )
@@ -63,7 +65,7 @@ def as_html(findings: Findings, status: str) -> str:
         f'<div class="tex2jax_ignore mathjax_ignore" style="{card}">'
         f'<b style="font-size:115%">{escape(findings.standing.title)}</b>'
         f'<div style="{_MUTED};white-space:pre-line">{escape(status)}</div>'
-        f'<table style="border-collapse:collapse;margin-top:8px"><thead><tr>{head}</tr></thead>'
+        f'<table style="border-collapse:collapse;margin-top:8px;font-size:13px"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table>"
         + (f'<div style="margin-top:8px">{escape(note)}</div>' if note else "")
         + "</div>"

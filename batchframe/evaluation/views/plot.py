@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batchframe.errors import ConfigurationError, InputError
 from batchframe.evaluation.findings import Findings
@@ -71,16 +71,29 @@ def _costs(axes: Axes, lines: list[Line], name: str) -> None:
     if not known:
         axes.text(0.5, 0.5, "no price is known", ha="center", va="center", transform=axes.transAxes)
         return
+    known.sort(key=lambda line: line.per_1000 or 0.0)
     costs = [line.per_1000 or 0.0 for line in known]
-    middle = (min(costs) * max(costs)) ** 0.5
-    for line, cost in zip(known, costs, strict=True):
+    # Labels of the dearest third stand at the left, where there is room.
+    dear = (min(costs) * max(costs) ** 2) ** (1 / 3)
+    for at, (line, cost) in enumerate(zip(known, costs, strict=True)):
         axes.errorbar(cost, line.measured[0].value, yerr=_error(line), fmt="o", color="C0", capsize=4)
-        side: dict[str, Any] = (
-            {"xytext": (6, 6), "ha": "left"} if cost <= middle else {"xytext": (-6, 6), "ha": "right"}
+        side = -1 if cost > dear else 1
+        axes.annotate(
+            str(line.cell),
+            (cost, line.measured[0].value),
+            # One above, one below, so that neighbours at the same height can be told apart.
+            xytext=(6 * side, 5 if at % 2 else -13),
+            textcoords="offset points",
+            ha="right" if side < 0 else "left",
+            fontsize=8,
         )
-        axes.annotate(str(line.cell), (cost, line.measured[0].value), textcoords="offset points", fontsize=8, **side)
     if max(costs) > 5 * min(costs):
+        from matplotlib.ticker import LogLocator, NullFormatter
+
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter("${x:g}")
     axes.margins(x=0.2)
     axes.set_xlabel("US dollars for 1,000 answers")
     axes.set_ylabel(name)

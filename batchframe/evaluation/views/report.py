@@ -28,7 +28,7 @@ from batchframe.evaluation.views.written import (
 _MOST_LABELS = 25
 """A confusion matrix of more is not read by anybody."""
 _MOST_ROWS = 20
-_MOST_TEXT = 200
+_MOST_TEXT = 120
 
 _STYLE = Path(__file__).with_name("report.css")
 
@@ -139,7 +139,7 @@ def _comparisons(findings: Findings) -> str:
         "cell",
         "metric",
         "difference",
-        f"{findings.standing.spec.level:.0%} from",
+        f"{100 * findings.standing.spec.level:g} % from",
         "p (Holm)",
         "pairs",
         "differ",
@@ -168,14 +168,20 @@ def _judges(findings: Findings) -> str:
     if not findings.standing.verdicts:
         return ""
     made = frames.judges(findings)
-    head = ["judge", "cell", "asked", "answered", "agrees with gold", "prefers the first", "consistent"]
+    shares = {
+        "agrees with gold": "agrees_with_gold",
+        "prefers the first": "first_preferred",
+        "consistent": "consistent",
+    }
+    shares = {name: column for name, column in shares.items() if made[column].notna().any()}
+    head = ["judge", "cell", "asked", "answered", *shares]
     rows = [
         [
             f"{judge} ({row['model_of_judge']})",
             f"{prompt} · {model}",
             f"{row['asked']:,}",
             f"{row['answered']:,}",
-            *(_share(row[name]) for name in ("agrees_with_gold", "first_preferred", "consistent")),
+            *(_share(row[column]) for column in shares.values()),
         ]
         for (judge, prompt, model), row in zip(made.index.tolist(), made.to_dict("records"), strict=True)
     ]
@@ -222,14 +228,17 @@ def _differences(findings: Findings, seen: Overview) -> str:
     made = frames.diff(findings.standing, baseline.cell, best.cell, sample=0)
     if not len(made):
         return ""
-    shown = made.head(_MOST_ROWS)
+    gold = [] if findings.standing.spec.gold is None else [findings.standing.spec.gold]
+    first = [label for label in made.columns if str(label) in (*gold, str(baseline.cell), str(best.cell))]
+    shown = made[[*first, *(label for label in made.columns if label not in first)]].head(_MOST_ROWS)
     head = ["row", *map(str, shown.columns)]
     rows = [
         [str(index), *(NOTHING if _missing(value) else cut(str(value), _MOST_TEXT) for value in row)]
         for index, row in zip(shown.index.tolist(), shown.itertuples(index=False, name=None), strict=True)
     ]
     return (
-        f"<h2>Where {escape(str(baseline.cell))} and {escape(str(best.cell))} differ</h2>{_table(head, rows)}"
+        f"<h2>Where {escape(str(baseline.cell))} and {escape(str(best.cell))} differ</h2>"
+        f"<div class='rows'>{_table(head, rows)}</div>"
         f"<p class='soft'>{len(shown):,} of {len(made):,} rows.</p>"
     )
 
@@ -256,7 +265,7 @@ def _cut_long(text: str) -> str:
 
 
 def _methods(findings: Findings) -> str:
-    level = f"{findings.standing.spec.level:.0%}"
+    level = f"{100 * findings.standing.spec.level:g} %"
     words = (
         f"Intervals ({level}): of a share Wilson's (1927); where answers depend on each other, as samples of a row or "
         "rows of a cluster do, cluster-robust (Liang and Zeger 1986) with Student's t; else the BCa bootstrap (Efron "
