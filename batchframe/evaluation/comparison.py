@@ -15,6 +15,7 @@ from batchframe.core.typed import field_types
 from batchframe.errors import InputError, TemplateError
 from batchframe.evaluation import measures
 from batchframe.evaluation.cell import Cell, CellKey, cell_of
+from batchframe.evaluation.extras import check_installed
 from batchframe.evaluation.measures import Measure, Measures
 from batchframe.evaluation.observations import Observations
 from batchframe.evaluation.spec import CellSpec, EvaluationSpec, Failed
@@ -84,7 +85,9 @@ def check_comparison(
 
     Raises:
         InputError: one of them cannot be used; its subclasses say how.
+        ConfigurationError: the extra `eval` is not installed.
     """
+    check_installed()
     if not isinstance(prompts, Mapping) or not prompts:
         raise InputError("prompts= takes a dictionary of labels and templates: {'short': '…', 'with rubric': '…'}.")
     asked = _models(models)

@@ -9,6 +9,7 @@ import pandas as pd
 from batchframe.errors import EvaluationNotFoundError
 from batchframe.evaluation import measures
 from batchframe.evaluation.evaluation import Evaluation
+from batchframe.evaluation.extras import check_installed
 from batchframe.evaluation.measures import Measures
 from batchframe.evaluation.spec import EvaluationSpec
 from batchframe.frame.session import current
@@ -24,7 +25,9 @@ def evaluation(key: int | str, *, metrics: Measures = ()) -> Evaluation:
 
     Raises:
         EvaluationNotFoundError: there is none.
+        ConfigurationError: the extra `eval` is not installed.
     """
+    check_installed()
     session = current()
     with session.database.transaction() as connection:
         found = stored.find(connection, key if isinstance(key, str) else operator.index(key))

@@ -1,6 +1,7 @@
 """Comparing: cells as jobs, their figures, and that nothing is asked twice."""
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -325,3 +326,13 @@ def test_a_cancelled_evaluation_asks_no_judge(session: bf.Session, simulator: Si
     assert not [job for job in bf.jobs()["model"] if job == "judge"]
     assert ev.retry().wait(60, progress=False).status == "done"
     assert ev.table()["grade"].tolist() == [4.7, 4.7]
+
+
+def test_without_the_extra_nothing_is_spent(
+    session: bf.Session, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What figures need is missed before the answers are paid for, and the message says what to install."""
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(bf.ConfigurationError, match=r"scipy: pip install 'batchframe\[eval\]'"):
+        compare(rows())
+    assert not simulator.ledger.billed()
