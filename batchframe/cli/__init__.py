@@ -10,6 +10,7 @@ from batchframe.cli.clean import clean
 from batchframe.cli.db import db
 from batchframe.cli.demo import demo
 from batchframe.cli.doctor import doctor
+from batchframe.cli.evaluate import evaluate
 from batchframe.cli.group import Group
 from batchframe.cli.job import job
 from batchframe.cli.jobs import jobs
@@ -25,5 +26,5 @@ def main() -> None:
     """Label DataFrames through half-price Batch APIs. Settings come from the environment (BATCHFRAME_…, OPENAI_…)."""
 
 
-for _command in (worker, serve, keys, jobs, job, budget, clean, doctor, db, simulate, demo):
+for _command in (worker, serve, keys, jobs, job, evaluate, budget, clean, doctor, db, simulate, demo):
     main.add_command(_command)

@@ -21,7 +21,6 @@ class Check:
     """
 
     cell: Cell
-    baseline: Cell
     metric: str
     passed: bool
     words: str
@@ -41,8 +40,7 @@ def not_worse(findings: Findings, cell: Cell, baseline: Cell, one: Measure, by: 
     if by < 0:
         raise InputError(f"by={by!r}: pass the loss that is allowed, 0 or more.")
     for needed in (cell, baseline):
-        if needed not in findings.standing.answers or not findings.standing.answers[needed].settled.any():
-            raise InputError(f"{needed} has no answers yet: wait for them, ev.wait().")
+        _check_answered(findings, needed)
     found = findings.compared(cell, baseline, one)
     sign = 1.0 if one.better == "higher" else -1.0
     ends = (found.difference, found.difference) if found.interval is None else (found.interval.low, found.interval.high)
@@ -54,9 +52,41 @@ def not_worse(findings: Findings, cell: Cell, baseline: Cell, one: Measure, by: 
     allowed = number(by, share=one.share, signed=False)
     return Check(
         cell,
-        baseline,
         one.name,
         passed,
         f"{cell} {verdict} than {baseline} by more than {allowed} of {one.name}: {change}, "
         f"{findings.standing.spec.level:.0%} from {span}, {found.n:,} pairs",
     )
+
+
+def reaches(
+    findings: Findings, cell: Cell, one: Measure, *, at_least: float | None, at_most: float | None, sure: bool
+) -> Check:
+    """Whether a cell's value is not below `at_least`, or not above `at_most`.
+
+    Args:
+        sure: whether the whole interval must be on that side, so that too few rows fail.
+
+    Raises:
+        InputError: the cell has no answers yet.
+    """
+    _check_answered(findings, cell)
+    found = findings.measured(cell, one)
+    low, high = (found.value, found.value) if found.interval is None else (found.interval.low, found.interval.high)
+    if at_least is not None:
+        passed, limit = (low if sure else found.value) >= at_least, f"at least {_plain(at_least, one)}"
+    else:
+        assert at_most is not None
+        passed, limit = (high if sure else found.value) <= at_most, f"at most {_plain(at_most, one)}"
+    is_it = "is" if passed else "may not be" if sure else "is not"
+    values = f"{_plain(found.value, one)} ({_plain(low, one)} to {_plain(high, one)}), {found.n:,} answers"
+    return Check(cell, one.name, passed, f"{one.name} of {cell} {is_it} {limit}: {values}")
+
+
+def _check_answered(findings: Findings, cell: Cell) -> None:
+    if cell not in findings.standing.answers or not findings.standing.answers[cell].settled.any():
+        raise InputError(f"{cell} has no answers yet: wait for them, ev.wait().")
+
+
+def _plain(value: float, one: Measure) -> str:
+    return f"{value:.1%}" if one.share else f"{value:.4g}"

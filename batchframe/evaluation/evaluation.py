@@ -92,13 +92,18 @@ class Evaluation:
             every = [read(connection, job) for job in found.values()]
         return following.together(every, rows=len(self._frame), to_submit=self._stages.missing(found))
 
+    def has_answers(self, key: CellKey) -> bool:
+        """Whether any row of a cell has an answer by now."""
+        answers = self.findings().standing.answers.get(self.cell(key))
+        return answers is not None and answers.answers > 0
+
     def job(self, prompt: str, model: str, judge: str = "") -> JobHandle:
         """The job of a cell, or of a judge of it.
 
         Raises:
             InputError: there is no such cell, or it has no job yet.
         """
-        cell = cell_of((prompt, model), self.cells)
+        cell = self.cell((prompt, model))
         found = self._stages.jobs().get(Place(*cell, judge))
         if found is None:
             raise InputError(f"{cell} has no job yet{f' of the judge {judge!r}' * bool(judge)}: ev.wait() submits it.")
@@ -198,7 +203,7 @@ class Evaluation:
         """
         findings = self.findings()
         chosen = [findings.measure_of(metric)] if metric is not None else list(findings.standing.measures)
-        against = None if baseline is None else cell_of(baseline, self.cells)
+        against = None if baseline is None else self.cell(baseline)
         return frames.versus(findings.versus(chosen, baseline=against, by=by, test=test))
 
     def diff(self, first: CellKey, second: CellKey, *, sample: int = 1) -> pd.DataFrame:
@@ -206,11 +211,11 @@ class Evaluation:
         if not 1 <= sample <= self._spec.samples:
             raise InputError(f"sample={sample!r}: there are {self._spec.samples} a row.")
         standing = self.findings().standing
-        return frames.diff(standing, self._cell(first), self._cell(second), sample=sample - 1)
+        return frames.diff(standing, self.cell(first), self.cell(second), sample=sample - 1)
 
     def confusion(self, cell: CellKey) -> pd.DataFrame:
         """How often each right answer (rows) was answered by each (columns), failed rows in a column of their own."""
-        return labels.confusion(self.findings().standing, self._cell(cell))
+        return labels.confusion(self.findings().standing, self.cell(cell))
 
     def agreement(self) -> pd.DataFrame:
         """How far the samples of a row agree, a row a cell: the share of rows whose samples all do, and Fleiss' kappa.
@@ -293,8 +298,8 @@ class Evaluation:
             InputError: an evaluation that is not done, or an unknown cell or metric.
         """
         findings = self.findings()
-        against = self._spec.baseline if than is None else self._cell(than)
-        cells = [self._cell(cell)] if cell is not None else [one for one in self.cells if one != against]
+        against = self._spec.baseline if than is None else self.cell(than)
+        cells = [self.cell(cell)] if cell is not None else [one for one in self.cells if one != against]
         one = findings.measure_of(metric)
         checks = [checking.not_worse(findings, each, against, one, by, sure=sure) for each in cells]
         if broken := [check.words for check in checks if not check.passed]:
@@ -328,7 +333,12 @@ class Evaluation:
             absent=self._absent,
         )
 
-    def _cell(self, key: CellKey) -> Cell:
+    def cell(self, key: CellKey) -> Cell:
+        """The cell a pair of labels stands for, or one label that stands in one cell only.
+
+        Raises:
+            InputError: there is none, or several.
+        """
         return cell_of(key, self.cells)
 
     def _ensure_engine(self) -> None:

@@ -12,7 +12,7 @@ from batchframe.evaluation.evaluation import Evaluation
 from batchframe.evaluation.extras import check_installed
 from batchframe.evaluation.measures import Measures
 from batchframe.evaluation.spec import EvaluationSpec
-from batchframe.frame.session import current
+from batchframe.frame.session import Session, current
 from batchframe.store import evaluations as stored
 
 
@@ -27,10 +27,18 @@ def evaluation(key: int | str, *, metrics: Measures = ()) -> Evaluation:
         EvaluationNotFoundError: there is none.
         ConfigurationError: the extra `eval` is not installed.
     """
+    return find(current(), key if isinstance(key, str) else operator.index(key), metrics=metrics)
+
+
+def find(session: Session, key: int | str, *, metrics: Measures = ()) -> Evaluation:
+    """As `evaluation`, in a session.
+
+    Raises:
+        EvaluationNotFoundError, ConfigurationError: as `evaluation`.
+    """
     check_installed()
-    session = current()
     with session.database.transaction() as connection:
-        found = stored.find(connection, key if isinstance(key, str) else operator.index(key))
+        found = stored.find(connection, key)
         names = [repr(other.name) for other in stored.newest_first(connection) if other.name] if found is None else []
     if found is None:
         known = f" The newest names are {', '.join(names[:5])}." if names else ""
@@ -47,7 +55,11 @@ def evaluations() -> pd.DataFrame:
     Returns:
         One row each, indexed by `id`: name, rows, prompts, models, metrics, created.
     """
-    session = current()
+    return listed(current())
+
+
+def listed(session: Session) -> pd.DataFrame:
+    """As `evaluations`, in a session."""
     with session.database.transaction() as connection:
         every = stored.newest_first(connection)
     specs = [EvaluationSpec.from_json(one.spec) for one in every]
