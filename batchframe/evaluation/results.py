@@ -1,8 +1,8 @@
-"""The results of an evaluation for machines: JSON for programs, JUnit XML for what shows tests."""
+"""The results of an evaluation for machines: JSON for programs, JUnit XML for what shows tests. XML is only written."""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET  # nosec B405 - it writes, and parses nothing
+import xml.etree.ElementTree as ET  # nosec B405
 from collections.abc import Sequence
 from typing import Any
 
