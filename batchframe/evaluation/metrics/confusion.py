@@ -58,7 +58,7 @@ class Confusion:
         answered, hit = counted & (answer >= 0), counted & (answer == gold)
         for part, which, codes in ((0, counted, gold), (1, answered, answer), (2, hit, gold)):
             stats[np.flatnonzero(which), part, codes[which]] = 1.0
-        return Sums(stats.reshape(len(golds), -1), counted, self._of_sums)
+        return Sums(stats.reshape(len(golds), 3 * len(classes)), counted, self._of_sums)
 
     def _of_sums(self, sums: Floats) -> Floats:
         k = sums.shape[-1] // 3
