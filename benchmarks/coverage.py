@@ -21,6 +21,7 @@ import numpy as np
 from batchframe.evaluation.scored import Floats, Mean, Sums
 from batchframe.evaluation.statistics.bootstrap import bca
 from batchframe.evaluation.statistics.intervals import Interval, clustered_mean, paired_proportions, wilson
+from batchframe.evaluation.statistics.measuring import measure as measure_cell
 from batchframe.evaluation.statistics.paired_tests import mcnemar, sign_flip, swap
 
 LEVEL = 0.95
@@ -63,11 +64,21 @@ def paired_shares(n: int, gained: float, lost: float, rng: np.random.Generator) 
 
 
 def clustered_shares(rows: int, p: float, rng: np.random.Generator) -> Hits:
-    """The cluster-robust interval of a share, of rows with three samples each whose chances are spread by a beta."""
+    """The interval of a share, of rows with three samples each whose chances are spread by a beta."""
     groups = np.repeat(np.arange(rows), 3)
     while True:
         right = rng.random((rows, 3)) < rng.beta(2 * p, 2 * (1 - p), (rows, 1))
-        yield int(holds(clustered_mean(right.ravel().astype(np.float64), groups, LEVEL), p)), 1
+        scored = Mean(right.ravel().astype(np.float64))
+        found = measure_cell(scored, groups, level=LEVEL, seed=0, n_resamples=RESAMPLES)
+        yield int(holds(found.interval, p)), 1
+
+
+def clustered_scores(rows: int, rng: np.random.Generator) -> Hits:
+    """The cluster-robust interval of a mean of rows with three skewed scores each."""
+    groups = np.repeat(np.arange(rows), 3)
+    while True:
+        scores = rng.exponential(size=(rows, 1)) + rng.normal(scale=0.3, size=(rows, 3))
+        yield int(holds(clustered_mean(scores.ravel(), groups, LEVEL), 1.0)), 1
 
 
 def skewed(n: int, rng: np.random.Generator) -> Hits:
@@ -152,9 +163,15 @@ def cases() -> list[Case]:
         ),
         *(
             Case(
-                "cluster-robust", f"share {p}, {n} rows of 3 samples", LEVEL, functools.partial(clustered_shares, n, p)
+                "Wilson, grouped", f"share {p}, {n} rows of 3 samples", LEVEL, functools.partial(clustered_shares, n, p)
             )
-            for n, p in itertools.product((20, 100, 500), (0.5, 0.9))
+            for n, p in itertools.product((20, 100, 500), (0.5, 0.9, 0.97))
+        ),
+        *(
+            Case(
+                "cluster-robust", f"skewed scores, {n} rows of 3 samples", LEVEL, functools.partial(clustered_scores, n)
+            )
+            for n in (20, 100, 500)
         ),
         *(Case("BCa", f"mean of skewed scores, {n} rows", LEVEL, functools.partial(skewed, n)) for n in (20, 100, 500)),
         *(Case("BCa", f"macro F1, {n} rows", LEVEL, functools.partial(f1, n)) for n in (50, 200, 500)),

@@ -41,7 +41,7 @@ _LOOK_SECONDS = 1.0
 class Evaluation:
     """An evaluation, wherever its jobs run. `wait` for it, look at it, or come back with `bf.evaluation(id or name)`.
 
-    Judges are asked once the answers are there, by the process that waits for it or opens it.
+    Judges are asked once the answers are there, by the process that waits for it.
     """
 
     def __init__(
@@ -74,6 +74,11 @@ class Evaluation:
     def name(self) -> str | None:
         """The name it was given."""
         return self._stored.name
+
+    @property
+    def provider(self) -> str:
+        """Where all of its requests go."""
+        return self._spec.provider
 
     @property
     def cells(self) -> list[Cell]:

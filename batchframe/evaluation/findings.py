@@ -126,6 +126,10 @@ class Findings:
             )
         return self._compared[key]
 
+    def _knows(self, one: Measure, baseline: Cell) -> bool:
+        """Whether a measure says anything of a baseline: a pairwise judge does of the evaluation's own alone."""
+        return not (is_judge(one) and one.pairwise) or baseline == self.standing.spec.baseline
+
     def versus(
         self,
         measures: Sequence[Measure],
@@ -145,7 +149,7 @@ class Findings:
             (cell, one)
             for one in measures
             for cell in (self.cells if cells is None else cells)
-            if cell != against and against in self.standing.answers
+            if cell != against and against in self.standing.answers and self._knows(one, against)
         ]
         compared = [self.compared(cell, against, one, test) for cell, one in pairs]
         adjusted = holm([one.p for one in compared])

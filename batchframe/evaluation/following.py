@@ -51,7 +51,7 @@ def _status(every: list[Progress], open_ones: list[Progress], to_submit: int) ->
     if "cancelled" in ended:
         return "cancelled"
     if to_submit:
-        return "waiting" if ended <= {"done"} else "failed"
+        return "waiting"
     return "failed" if "failed" in ended else "done"
 
 

@@ -17,7 +17,9 @@ from batchframe.store import evaluations as stored
 
 
 def evaluation(key: int | str, *, metrics: Measures = ()) -> Evaluation:
-    """An evaluation, also after a restart or in another process; `wait` goes on with it.
+    """An evaluation, also after a restart or in another process.
+
+    Work on its open jobs goes on; `wait` submits those that are to follow.
 
     Args:
         key: its id or its name.
@@ -27,7 +29,11 @@ def evaluation(key: int | str, *, metrics: Measures = ()) -> Evaluation:
         EvaluationNotFoundError: there is none.
         ConfigurationError: the extra `eval` is not installed.
     """
-    return find(current(), key if isinstance(key, str) else operator.index(key), metrics=metrics)
+    session = current()
+    found = find(session, key if isinstance(key, str) else operator.index(key), metrics=metrics)
+    if found.progress().pending and session.settings.openai_api_key and found.provider == session.provider_id:
+        session.background.start()
+    return found
 
 
 def find(session: Session, key: int | str, *, metrics: Measures = ()) -> Evaluation:

@@ -35,14 +35,14 @@ def two_sided(level: float) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
     """The interval of a proportion by Wilson's score method: Wilson 1927, JASA 22, p. 209-212.
 
     It stays within 0 and 1 and is no point where all or none succeed. Brown, Cai & DasGupta 2001 (Statistical Science
     16, p. 101-133) recommend it for few observations as well as for many.
 
     Args:
-        n: at least 1.
+        n: above 0; of observations that depend on each other the number of independent ones they are worth.
     """
     z2 = two_sided(level) ** 2
     share = successes / n

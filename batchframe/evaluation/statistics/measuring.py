@@ -10,6 +10,7 @@ from batchframe.evaluation.scored import Floats, Mean, Scored
 from batchframe.evaluation.statistics.bootstrap import bca
 from batchframe.evaluation.statistics.grouping import Codes, independent, numbered
 from batchframe.evaluation.statistics.intervals import Interval, clustered_mean, wilson
+from batchframe.evaluation.statistics.power import design_effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Measured:
 def measure(scored: Scored, groups: Codes, *, level: float, seed: int, n_resamples: int) -> Measured:
     """A metric and its interval.
 
-    A proportion of independent observations has Wilson's interval, a mean of grouped ones the cluster-robust one, and
-    everything else the bootstrap's.
+    A proportion has Wilson's interval, of grouped observations with the number of independent ones they are worth; any
+    other mean of grouped ones the cluster-robust one, and everything else the bootstrap's.
 
     Args:
         groups: the number of the group of each observation, whether it counts or not, shape (n,).
@@ -56,12 +57,18 @@ def measure(scored: Scored, groups: Codes, *, level: float, seed: int, n_resampl
 
 
 def _of_grouped(scored: Mean, codes: Codes, level: float) -> Interval | None:
+    """Franco, Little, Louis & Slud 2019 (Journal of Survey Statistics and Methodology 7, p. 334-364) compare intervals
+    of proportions from clustered samples: Wilson's with n over the design effect holds near 0 and 1, where the mean and
+    its standard error do not."""
     own: Floats = scored.own[scored.counted]
-    interval = clustered_mean(own, codes[codes >= 0], level)
-    if not scored.binary or interval is None:
-        return interval
-    if own.min() == own.max():
-        # All right, or all wrong: the errors are none, yet nobody would call that certain. A group counts as one.
-        n_groups = int(codes.max()) + 1
-        return wilson(n_groups if own[0] else 0, n_groups, level)
-    return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
+    groups = codes[codes >= 0]
+    n_groups = int(groups.max()) + 1
+    if not scored.binary:
+        return clustered_mean(own, groups, level)
+    if n_groups < 2:
+        return None
+    # All right, or all wrong: the errors are none, yet nobody would call that certain. A group counts as one.
+    same = own.min() == own.max()
+    n = n_groups if same else len(own) / design_effect(own, groups)
+    found = wilson(float(own.mean()) * n, n, level)
+    return replace(found, method="Wilson score, by the design effect")

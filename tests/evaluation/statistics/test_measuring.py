@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -35,12 +36,17 @@ def test_samples_of_a_row_have_the_cluster_robust_interval() -> None:
     assert (found.interval.low, found.interval.high) == pytest.approx((4.5 - half, 4.5 + half), rel=1e-12)
 
 
-def test_a_grouped_proportion_stays_between_0_and_1() -> None:
-    """A t interval does not know what a proportion is."""
-    found = measured(Mean(np.array([1.0, 1, 1, 1, 1, 0])), np.repeat([0, 1, 2], 2))
+def test_a_grouped_proportion_has_wilsons_interval_by_its_design_effect() -> None:
+    """It stays between 0 and 1, and is as wide as so many independent answers would make it: the standard error is
+    statsmodels' cluster-robust one."""
+    own, groups = np.array([1.0, 1, 1, 1, 0, 0, 1, 1, 1, 1]), np.repeat(np.arange(5), 2)
+    found = measured(Mean(own), groups)
     assert found.interval is not None
-    assert found.interval.low > 0
-    assert found.interval.high == 1
+    model = sm.OLS(own, np.ones(len(own))).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    n = len(own) / (float(model.bse[0]) ** 2 * len(own) / own.var(ddof=1))
+    expected = proportion_confint(own.mean() * n, n, alpha=0.1, method="wilson")
+    assert (found.interval.low, found.interval.high) == pytest.approx(expected, abs=1e-9)
+    assert n < len(own)
 
 
 @pytest.mark.parametrize(("score", "successes"), [(1.0, 5), (0.0, 0)])
