@@ -61,9 +61,10 @@ def _values(axes: Axes, lines: list[Line], name: str) -> None:
         axes.errorbar(value, at, xerr=_error(line), fmt="o", color="C0", capsize=4)
         if line.baseline:
             axes.axvline(value, linestyle="--", color="grey", linewidth=1)
-    axes.set_yticks(range(len(lines)), [str(line.cell) for line in lines])
+    names = [f"{line.cell}{' (baseline)' * line.baseline}" for line in lines]
+    axes.set_yticks(range(len(lines)), names, parse_math=False)  # a label may hold dollars
     axes.set_ylim(len(lines) - 0.5, -0.5)
-    axes.set_xlabel(name)
+    axes.set_xlabel(name, parse_math=False)
 
 
 def _costs(axes: Axes, lines: list[Line], name: str) -> None:
@@ -84,6 +85,7 @@ def _costs(axes: Axes, lines: list[Line], name: str) -> None:
             # One above, one below, so that neighbours at the same height can be told apart.
             xytext=(6 * side, 5 if at % 2 else -13),
             textcoords="offset points",
+            parse_math=False,
             ha="right" if side < 0 else "left",
             fontsize=8,
         )
@@ -96,7 +98,7 @@ def _costs(axes: Axes, lines: list[Line], name: str) -> None:
     axes.xaxis.set_major_formatter("${x:g}")
     axes.margins(x=0.2)
     axes.set_xlabel("US dollars for 1,000 answers")
-    axes.set_ylabel(name)
+    axes.set_ylabel(name, parse_math=False)
 
 
 def _error(line: Line) -> list[list[float]] | None:

@@ -12,6 +12,7 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 import batchframe as bf
+from batchframe.evaluation.cell import Cell
 from batchframe.evaluation.findings import Findings
 from batchframe.evaluation.views import browser, chart, display, frames, labels, plot, report
 from batchframe.evaluation.views.overview import overview
@@ -108,6 +109,13 @@ def test_a_plot_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(bf.ConfigurationError, match=r"batchframe\[plot\]"):
         plot.plot(findings)
+
+
+def test_labels_with_dollars_are_no_formulas() -> None:
+    """A prompt may be called what matplotlib would take for mathematics."""
+    cells = [Cell("pay $5 or $9", "small"), Cell("cost $\\foo$ each", "small")]
+    findings = Findings(standing(cells=cells, metrics=["accuracy"]))
+    assert plot.plot(findings)._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
 
 
 def test_rows_are_browsed() -> None:
