@@ -271,8 +271,9 @@ def _methods(findings: Findings) -> str:
         "each other, as samples of a row or rows of a cluster do; of other means of such answers cluster-robust (Liang "
         "and Zeger 1986) with Student's t; else the BCa bootstrap (Efron 1987, "
         f"{N_RESAMPLES:,} resamples of rows). Comparisons are paired: both cells answered the same rows. "
-        "Shares: Bonett and Price's interval (2012) and McNemar's exact test; other means: sign-flip permutation; other "
-        "metrics: the answers of the two are swapped at random (Noreen 1989). p values are adjusted by Holm (1979). "
+        "Shares: Bonett and Price's interval (2012) and McNemar's exact test; other means: sign-flip permutation; "
+        "other metrics: the answers of the two are swapped at random (Noreen 1989). p values are adjusted by Holm "
+        "(1979). "
         "“Not told apart” means that these rows cannot show a difference, not that there is none."
     )
     return f"<h2>How this was computed</h2><p class='soft'>{words}</p>"
