@@ -202,14 +202,15 @@ class Evaluation:
         Args:
             metric: None for all of them.
             baseline: another than the evaluation's.
-            by: the smallest difference that matters, in the metric's own unit (0.03 is 3 points of a share).
+            by: the smallest difference that matters, in the metric's own unit (0.03 is 3 points of a share);
+                `rows_needed` says how many rows would show it.
             test: "auto": exact McNemar for shares of right answers, else a permutation test; or "permutation", or
                 "wilcoxon".
         """
         findings = self.findings()
         chosen = [findings.measure_of(metric)] if metric is not None else list(findings.standing.measures)
         against = None if baseline is None else self.cell(baseline)
-        return frames.versus(findings.versus(chosen, baseline=against, by=by, test=test))
+        return frames.versus(findings.versus(chosen, baseline=against, by=by, test=test), by=by)
 
     def diff(self, first: CellKey, second: CellKey, *, sample: int = 1) -> pd.DataFrame:
         """The rows on whose answer two cells disagree: all columns, gold included, and both answers."""
@@ -221,6 +222,14 @@ class Evaluation:
     def confusion(self, cell: CellKey) -> pd.DataFrame:
         """How often each right answer (rows) was answered by each (columns), failed rows in a column of their own."""
         return labels.confusion(self.findings().standing, self.cell(cell))
+
+    def fields(self, cell: CellKey) -> pd.DataFrame:
+        """How often each field of a gold of JSON objects is right: `accuracy`, and `n`, indexed by the field's path.
+
+        Raises:
+            InputError: the gold holds something else.
+        """
+        return labels.fields(self.findings().standing, self.cell(cell))
 
     def agreement(self) -> pd.DataFrame:
         """How far the samples of a row agree, a row a cell: the share of rows whose samples all do, and Fleiss' kappa.

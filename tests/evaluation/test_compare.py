@@ -248,6 +248,22 @@ def test_a_function_is_a_metric_and_is_asked_for_after_a_restart(connect: Callab
     assert bf.evaluation("own", metrics=[longer]).table()["longer"].tolist() == [1.0] * 4
 
 
+def test_json_is_compared_field_by_field(session: bf.Session, answering: Answering) -> None:
+    """A gold of objects, and an answer that has one of two fields right."""
+    frame = pd.DataFrame({"text": ["t1", "t2"], "gold": [{"team": "a", "urgent": True}] * 2})
+    answering.by = lambda request: '{"team": "a", "urgent": false}'
+    ev = compare(frame, models="good", prompts={"plain": "{text}"}, metrics=["json_fields"])
+    assert ev.table()["json_fields"].tolist() == [0.5]
+    assert ev.fields("plain")["accuracy"].to_dict() == {"team": 1.0, "urgent": 0.0}
+
+
+def test_rows_needed_are_those_of_the_difference_that_matters(session: bf.Session) -> None:
+    """Of half the difference about four times as many."""
+    ev = compare(rows())
+    wide, narrow = (ev.versus("accuracy", by=by)["rows_needed"].max() for by in (0.2, 0.1))
+    assert 3.5 < narrow / wide < 4.5
+
+
 def test_samples_of_a_row_belong_together(session: bf.Session, simulator: Simulator) -> None:
     """Three samples of each row are no three rows: the interval is not narrower for answers that are the same."""
     ev = compare(rows(), samples=3, models=["good"], prompts={"plain": ASKED["plain"]})

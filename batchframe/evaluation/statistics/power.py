@@ -1,4 +1,4 @@
-"""Power: how many rows it takes to show a difference, and how small a difference so many rows can show."""
+"""Power: how many rows it takes to show a difference."""
 
 from __future__ import annotations
 
@@ -26,14 +26,10 @@ def rows_for_proportions(
         power: how likely the difference is to be shown.
         design_effect: how many times as many it takes because pairs depend on each other, see `design_effect`.
     """
-    return math.ceil(design_effect * _pairs_for_proportions(abs(difference), discordant, level, power))
-
-
-def _pairs_for_proportions(difference: float, discordant: float, level: float, power: float) -> float:
-    share = max(discordant, difference)
+    share = max(discordant, abs(difference))
     under_none = two_sided(level) * math.sqrt(share)
     under_this = NormalDist().inv_cdf(power) * math.sqrt(share - difference**2)
-    return ((under_none + under_this) / difference) ** 2
+    return math.ceil(design_effect * ((under_none + under_this) / difference) ** 2)
 
 
 def rows_for_means(
@@ -52,31 +48,6 @@ def rows_for_means(
     """
     errors = two_sided(level) + NormalDist().inv_cdf(power)
     return math.ceil(design_effect * (errors * sd / difference) ** 2)
-
-
-def detectable_proportions(
-    n: int, discordant: float, *, level: float = 0.95, power: float = 0.8, design_effect: float = 1.0
-) -> float | None:
-    """The smallest difference that n pairs show, the inverse of `rows_for_proportions`; None if they show none at all.
-
-    Args:
-        n: at least 1.
-        discordant: the share of the pairs that differ; more where the difference itself is more.
-    """
-    from scipy.optimize import brentq
-
-    pairs = n / design_effect
-    if _pairs_for_proportions(1.0, discordant, level, power) > pairs:
-        return None
-    # The pairs it takes only fall with the difference, from more than there are answers in the world.
-    return float(brentq(lambda one: _pairs_for_proportions(one, discordant, level, power) - pairs, 1e-12, 1.0))
-
-
-def detectable_means(
-    n: int, sd: float, *, level: float = 0.95, power: float = 0.8, design_effect: float = 1.0
-) -> float:
-    """The smallest mean difference that n observations show, the inverse of `rows_for_means`; n is at least 1."""
-    return (two_sided(level) + NormalDist().inv_cdf(power)) * sd * math.sqrt(design_effect / n)
 
 
 def design_effect(values: Floats, groups: Codes) -> float:

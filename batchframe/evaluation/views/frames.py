@@ -55,14 +55,18 @@ def table(findings: Findings) -> pd.DataFrame:
     )
 
 
-def versus(found: Sequence[Versus]) -> pd.DataFrame:
+def versus(found: Sequence[Versus], *, by: float | None) -> pd.DataFrame:
     """A row a comparison with the baseline, indexed by `prompt`, `model` and `metric`.
 
     Returns:
         `baseline` and `value` (of the pairs both have), `difference`, `low`, `high`, `p`, `p_adjusted` (Holm, over the
         rows of this table), `verdict`, `in_words`, `n` (pairs), `discordant` (those that differ), `rows_needed` (to
-        show the difference seen, with a power of 80 %), `test`.
+        show a difference of `by`, else the one seen, with a power of 80 %), `test`.
     """
+    needed = [
+        one.compared.rows_needed if by is None else one.compared.needs.rows(by, one.compared.level, one.compared.power)
+        for one in found
+    ]
     intervals = [one.compared.interval for one in found]
     return pd.DataFrame(
         {
@@ -77,7 +81,7 @@ def versus(found: Sequence[Versus]) -> pd.DataFrame:
             "in_words": pd.array([one.words for one in found], dtype="string"),
             "n": pd.array([one.compared.n for one in found], dtype="Int64"),
             "discordant": pd.array([one.compared.discordant for one in found], dtype="Int64"),
-            "rows_needed": pd.array([one.compared.rows_needed for one in found], dtype="Int64"),
+            "rows_needed": pd.array(needed, dtype="Int64"),
             "test": pd.array([one.compared.test for one in found], dtype="string"),
         },
         index=pd.MultiIndex.from_tuples(

@@ -8,7 +8,9 @@ from batchframe.errors import InputError
 from batchframe.evaluation.cell import Cell
 from batchframe.evaluation.findings import Findings
 from batchframe.evaluation.metrics.confusion import confusion_matrix
+from batchframe.evaluation.metrics.json_fields import field_accuracy
 from batchframe.evaluation.metrics.labels import label
+from batchframe.evaluation.observations import Observations
 from batchframe.evaluation.standing import Standing
 from batchframe.evaluation.statistics.agreement import agreement as agreement_of
 
@@ -19,12 +21,26 @@ def confusion(standing: Standing, cell: Cell) -> pd.DataFrame:
     Raises:
         InputError: there is no gold, or the cell has no job yet.
     """
+    seen = _seen(standing, cell)
+    return confusion_matrix(seen.golds, seen.answers)
+
+
+def fields(standing: Standing, cell: Cell) -> pd.DataFrame:
+    """How often each field of the gold is right; see `field_accuracy`.
+
+    Raises:
+        InputError: there is no gold, it is no JSON, or the cell has no job yet.
+    """
+    seen = _seen(standing, cell)
+    return field_accuracy(seen.golds, seen.answers)
+
+
+def _seen(standing: Standing, cell: Cell) -> Observations:
     if standing.spec.gold is None:
-        raise InputError("Without right answers there is no confusion: say with gold= which column has them.")
+        raise InputError("There are no right answers to go by: say with gold= which column has them.")
     if cell not in standing.answers:
         raise InputError(f"{cell} has no job yet: ev.wait() submits it.")
-    seen = standing.observations(standing.counts(cell), cell)
-    return confusion_matrix(seen.golds, seen.answers)
+    return standing.observations(standing.counts(cell), cell)
 
 
 def agreement(findings: Findings) -> pd.DataFrame:

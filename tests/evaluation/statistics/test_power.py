@@ -10,8 +10,6 @@ from statsmodels.stats.power import NormalIndPower, normal_sample_size_one_tail
 from batchframe.evaluation.statistics.intervals import clustered_mean
 from batchframe.evaluation.statistics.power import (
     design_effect,
-    detectable_means,
-    detectable_proportions,
     rows_for_means,
     rows_for_proportions,
 )
@@ -72,23 +70,6 @@ def test_rows_for_means_are_those_of_a_z_test() -> None:
     """statsmodels' power class, one sample: an effect of 0.2 takes 197 rows."""
     expected = NormalIndPower(ddof=0).solve_power(effect_size=0.2, alpha=0.05, power=0.8, ratio=0)
     assert rows_for_means(0.2, 1.0) == np.ceil(expected) == 197
-
-
-@given(st.integers(20, 100_000), st.floats(0, 0.9), st.floats(1, 5))
-def test_detectable_is_the_inverse(n: int, discordant: float, effect: float) -> None:
-    """The smallest difference n rows show takes n rows, or one in rounding."""
-    proportion = detectable_proportions(n, discordant, design_effect=effect)
-    if proportion is None:
-        assert n / effect < 4  # 3.84: the square of 1.96
-    else:
-        assert abs(rows_for_proportions(proportion, discordant, design_effect=effect) - n) <= 1 + 1e-4 * n
-    mean = detectable_means(n, 2.0, design_effect=effect)
-    assert abs(rows_for_means(mean, 2.0, design_effect=effect) - n) <= 1
-
-
-def test_three_pairs_show_nothing() -> None:
-    """Even when all of them differ the same way."""
-    assert detectable_proportions(3, 0.5) is None
 
 
 def test_the_design_effect_is_that_of_the_intervals() -> None:

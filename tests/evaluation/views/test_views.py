@@ -182,7 +182,7 @@ def test_confusion_and_agreement() -> None:
     found = labels.agreement(Findings(standing(samples=3)))
     assert found["agreement"].between(0, 1).all()
     assert found.index.names == ["prompt", "model"]
-    with pytest.raises(bf.InputError, match="Without right answers"):
+    with pytest.raises(bf.InputError, match="no right answers"):
         labels.confusion(standing(gold=False, metrics=[GRADE]), BASELINE)
 
 
