@@ -174,3 +174,19 @@ def test_a_terminal_is_asked(
     os.close(ours)
     assert "Their answers can no longer be reused. [y/N]" in output
     assert rows(database, done.id)["job"] == left
+
+
+def test_the_jobs_of_an_evaluation_stay_until_it_is_forgotten(
+    run: Run, session: bf.Session, simulator: Simulator, database: Database
+) -> None:
+    """Without its jobs an evaluation would ask, and pay for, everything again."""
+    frame = pd.DataFrame({"text": ["a", "b"], "gold": ["a", "b"]})
+    ev = frame.llm.compare({"plain": "{text}"}, models="m", gold="gold", price=(1, 1)).wait(30, progress=False)
+    job = ev.job("plain", "m")
+    age(database, job.id, 60)
+    run("clean", "--older-than", "30d", "--yes")
+    assert ev.table()["accuracy"].tolist() == [1.0]
+    ev.forget()
+    assert len(bf.evaluations()) == 0
+    run("clean", "--older-than", "30d", "--yes")
+    assert set(rows(database, job.id).values()) == {0}
