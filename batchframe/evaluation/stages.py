@@ -77,10 +77,11 @@ class Stages:
                     )
                 call = call_of(self._session.provider_id, cell, self.functions.get(cell.prompt))
                 self._submit(Place(*cell.cell), self._frame, call)
+        found = self.jobs()
         for judge in self._judges:
             call = judge.call(self._session.provider_id)
             for cell in self._spec.cells:
-                self._ask(judge, call, cell.cell)
+                self._ask(judge, call, cell.cell, found)
 
     def missing(self, found: Mapping[Place, Job]) -> int:
         """How many jobs are still to be submitted, once what they wait for is there."""
@@ -122,11 +123,10 @@ class Stages:
     def _judged(self, judge: Judge, cell: Cell) -> bool:
         return not (judge.pairwise and cell == self._spec.baseline)
 
-    def _ask(self, judge: Judge, call: Call, cell: Cell) -> None:
+    def _ask(self, judge: Judge, call: Call, cell: Cell, found: Mapping[Place, Job]) -> None:
         """Let a judge judge a cell whose answers are all there; again, when some have come since."""
         if not self._judged(judge, cell):
             return
-        found = self.jobs()
         needed = [found.get(Place(*one)) for one in dict.fromkeys([cell, self._spec.baseline])]
         closed = [job for job in needed if job is not None and job.closed and not job.cancelled]
         if len(closed) < len(needed):

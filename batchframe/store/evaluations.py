@@ -120,8 +120,8 @@ def jobs_of(connection: Connection, evaluation_id: int) -> dict[Place, Job]:
         text("SELECT prompt, model, judge, job_id FROM evaluation_job WHERE evaluation_id = :id ORDER BY job_id"),
         {"id": evaluation_id},
     ).all()
-    found = {Place(row.prompt, row.model, row.judge): jobs.find(connection, row.job_id) for row in rows}
-    return {place: job for place, job in found.items() if job is not None}
+    found = jobs.find_all(connection, {row.job_id for row in rows})
+    return {Place(row.prompt, row.model, row.judge): found[row.job_id] for row in rows if row.job_id in found}
 
 
 def remove(connection: Connection, evaluation_id: int) -> None:

@@ -67,6 +67,12 @@ def find(connection: Connection, key: int | str | UUID) -> Job | None:
     return _job(row) if row else None
 
 
+def find_all(connection: Connection, ids: Iterable[int]) -> dict[int, Job]:
+    """The jobs of these ids that there are, by id."""
+    rows = connection.execute(text(f"SELECT {_COLUMNS} FROM job WHERE id = ANY(:ids)"), {"ids": list(ids)})
+    return {row.id: _job(row) for row in rows}
+
+
 def next_id(connection: Connection) -> int:
     """The id that a job stored now would have, unless numbers were left out."""
     return int(connection.execute(text("SELECT COALESCE(max(id), 0) + 1 FROM job")).scalar_one())
