@@ -45,15 +45,16 @@ def as_html(findings: Findings, status: str) -> str:
     cell = (
         f"padding:3px 12px 3px 0;text-align:left;border-bottom:1px solid {_RULE};vertical-align:top;white-space:nowrap"
     )
-    head = "".join(f'<th style="{cell};font-weight:600">{escape(name)}</th>' for name in [*_head(seen), ""])
+    head = "".join(f'<th style="{cell};font-weight:600">{escape(name)}</th>' for name in _head(seen))
     body = "".join(
         "<tr>"
         + "".join(
             f'<td style="{cell};font-variant-numeric:tabular-nums">{escape(text)}</td>' for text in _row(line, seen)
         )
-        + f'<td style="{cell};white-space:normal;min-width:230px">{_said(line)}</td></tr>'
+        + "</tr>"
         for line in seen.lines
     )
+    said = "".join(f"<div>{_said(line)}</div>" for line in seen.lines if line.versus)
     card = (
         f"max-width:1240px;box-sizing:border-box;padding:12px 16px;border:1px solid {_RULE};border-radius:6px;"
         "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.5;overflow-x:auto;"
@@ -66,7 +67,7 @@ def as_html(findings: Findings, status: str) -> str:
         f'<b style="font-size:115%">{escape(findings.standing.title)}</b>'
         f'<div style="{_MUTED};white-space:pre-line">{escape(status)}</div>'
         f'<table style="border-collapse:collapse;margin-top:8px;font-size:13px"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>"
+        f'<tbody>{body}</tbody></table><div style="margin-top:8px">{said}</div>'
         + (f'<div style="margin-top:8px">{escape(note)}</div>' if note else "")
         + "</div>"
     )
@@ -91,7 +92,7 @@ def _row(line: Line, seen: Overview) -> list[str]:
 
 
 def _said(line: Line) -> str:
-    if line.versus is None:
-        return ""
+    assert line.versus is not None
     verdict, _, rest = line.versus.words.partition(":")
-    return f'<b style="color:{_VERDICTS[line.versus.verdict]}">{escape(verdict)}</b>:{escape(rest)}'
+    which = f'{escape(str(line.cell))}: <b style="color:{_VERDICTS[line.versus.verdict]}">{escape(verdict)}</b>'
+    return f"{which}:{escape(rest)}"
