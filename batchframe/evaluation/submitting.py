@@ -19,6 +19,7 @@ from batchframe.evaluation.spec import EvaluationSpec
 from batchframe.frame import snapshot
 from batchframe.frame.requests import ask
 from batchframe.frame.session import Session
+from batchframe.frame.submit import short
 from batchframe.store import evaluations, jobs
 from batchframe.store.evaluations import Place, StoredEvaluation
 
@@ -98,18 +99,13 @@ def _differences(before: EvaluationSpec, now: EvaluationSpec) -> list[str]:
         if (old.asks, old.endpoint) != (new.asks, new.endpoint):
             lines.append(f"{old.cell}: {old.asks} at {old.endpoint} → {new.asks} at {new.endpoint}")
         lines += [
-            f"{old.cell}, {name}: {_short(getattr(old.spec, name))} → {_short(getattr(new.spec, name))}"
+            f"{old.cell}, {name}: {short(getattr(old.spec, name))} → {short(getattr(new.spec, name))}"
             for name in msgspec.structs.asdict(new.spec)
             if name not in ("samples", "missing", "reuse") and getattr(old.spec, name) != getattr(new.spec, name)
         ]
     if now.samples < before.samples:
         lines.append(f"samples: {before.samples} → {now.samples}")
     return lines
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def kept_frame(session: Session, evaluation: StoredEvaluation) -> pd.DataFrame:

@@ -183,12 +183,13 @@ def check_free(session: Session, call: Call, labels: Iterable[object], n_rows: i
 def _differences(other: Job, call: Call, n_rows: int) -> list[str]:
     before = {**dataclasses.asdict(other.route), **msgspec.structs.asdict(JobSpec.from_json(other.spec))}
     now = {**dataclasses.asdict(call.route), **msgspec.structs.asdict(call.spec)}
-    lines = [f"{field}: {_short(before[field])} → {_short(now[field])}" for field in now if before[field] != now[field]]
+    lines = [f"{field}: {short(before[field])} → {short(now[field])}" for field in now if before[field] != now[field]]
     if other.n_rows != n_rows:
         lines.append(f"rows: {other.n_rows:,} → {n_rows:,}")
     return lines or ["the values in its rows"]
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value as Python writes it, cut where a message would grow too long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
