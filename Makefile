@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint audit bench bench-proxy bench-queue bench-streaming notebooks soak clean
+.PHONY: demo test lint audit bench bench-coverage bench-evaluation bench-proxy bench-queue bench-streaming notebooks soak clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,13 @@ audit: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.versus_script
+
+# How often intervals hold the truth and tests err; 20 minutes.
+bench-coverage: $(VENV)/ready
+	$(BIN)/python -m benchmarks.coverage
+
+bench-evaluation: $(VENV)/ready
+	$(BIN)/python -m benchmarks.evaluation
 
 bench-proxy: $(VENV)/ready
 	$(BIN)/python -m benchmarks.proxy_load
