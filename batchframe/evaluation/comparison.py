@@ -130,6 +130,9 @@ def check_comparison(
     chosen = measures.resolve(_usual(frame, gold) if metrics is None else metrics)
     if gold is None and (lacking := [one.name for one in chosen if one.needs_gold]):
         raise InputError(f"The metric {lacking[0]!r} needs the right answers: say with gold= which column has them.")
+    for one in chosen:
+        if measures.is_judge(one):
+            one.call(provider)  # a parameter its endpoint does not know is found before the answers are paid for
     spec = EvaluationSpec(
         provider=provider,
         cells=[_cell_spec(cell, call) for cell, call in calls.items()],

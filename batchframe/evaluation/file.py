@@ -37,14 +37,16 @@ import pandas as pd
 
 from batchframe.errors import ConfigurationError, InputError
 from batchframe.evaluation.accessor import ComparingAccessor
+from batchframe.evaluation.cell import cell_of
 from batchframe.evaluation.checking import Check, not_worse, reaches
 from batchframe.evaluation.comparison import Comparison, check_comparison
 from batchframe.evaluation.evaluation import Evaluation
 
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".parquet": pd.read_parquet,
-    ".csv": pd.read_csv,
-    ".jsonl": lambda path: pd.read_json(path, lines=True),
+    # What is written is what is read: a label may be called "None" or "NA", and a text look like a number or a date.
+    ".csv": lambda path: pd.read_csv(path, keep_default_na=False, na_values=[""]),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
 }
 _OF_PYTHON = ("self", "examples", "reuse")
 """Arguments that a file cannot say."""
@@ -83,9 +85,17 @@ class EvaluationFile:
         """The comparison, checked as `df.llm.compare` does.
 
         Raises:
-            InputError: an argument cannot be used.
+            InputError: an argument cannot be used, or a check names a cell or a metric that is not there.
         """
-        return check_comparison(provider, self.frame, **self.arguments)
+        made = check_comparison(provider, self.frame, **self.arguments)
+        cells, metrics = list(made.calls), [one.name for one in made.measures]
+        for spec in self.checks:
+            for key in (spec.cell, spec.than):
+                if key is not None:
+                    cell_of(_key(key), cells)
+            if spec.metric is not None and spec.metric not in metrics:
+                raise InputError(f"checks: there is no metric {spec.metric!r}. There are: {', '.join(metrics)}.")
+        return made
 
     def check(self, evaluation: Evaluation) -> list[Check]:
         """The result of every check.

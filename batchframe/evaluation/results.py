@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET  # nosec B405
 from collections.abc import Sequence
 from typing import Any
 
 from batchframe.evaluation.checking import Check
 from batchframe.evaluation.evaluation import Evaluation
+
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML has no way to write."""
 
 
 def as_json(evaluation: Evaluation, checks: Sequence[Check]) -> dict[str, Any]:
@@ -63,8 +67,9 @@ def as_junit(evaluation: Evaluation, checks: Sequence[Check]) -> bytes:
         else:
             ET.SubElement(case, "failure", {"message": check.words}).text = check.words
     ET.indent(suites)
-    written: bytes = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
-    return written + b"\n"
+    written = ET.tostring(suites, encoding="unicode")
+    kept = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", written)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{kept}\n'.encode()
 
 
 def _records(frame: Any) -> list[dict[str, Any]]:

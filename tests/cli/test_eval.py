@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from batchframe.evaluation import file as files
 from batchframe.simulator import Request, Simulator
 from tests.cli.conftest import Run
 from tests.judging import paid_once
@@ -126,6 +127,15 @@ prompts:
     assert json.loads(run("eval", "show", "1", "--json").output)["cells"][1]["accuracy"] == 1.0
 
 
+def test_labels_are_read_as_they_are_written(run: Run, simulator: Simulator, folder: Path) -> None:
+    """A class may be called "None" or "NA", and a text look like a number: neither is taken for something else."""
+    pd.DataFrame({"text": ["t1", "t2"], "gold": ["None", "NA"]}).to_csv(folder / "rows.csv", index=False)
+    assert files.read(Path(written(folder, TOML))).frame["gold"].tolist() == ["None", "NA"]
+    (folder / "rows.jsonl").write_text('{"text": "007", "gold": "2024-01-01"}\n')
+    frame = files.read(Path(written(folder, TOML.replace("rows.csv", "rows.jsonl")))).frame
+    assert frame.iloc[0].tolist() == ["007", "2024-01-01"]
+
+
 def test_a_timeout_leaves_the_jobs(run: Run, simulator: Simulator, folder: Path) -> None:
     """CI's patience ends before the provider's: the next run goes on."""
     simulator.settings.duration = 3600
@@ -148,6 +158,9 @@ def test_a_timeout_leaves_the_jobs(run: Run, simulator: Simulator, folder: Path)
         (TOML.replace("system =", "sytem ="), "sytem"),
         (TOML + "[[checks]]\nby = 0.1\nat_least = 0.5\n", "number 1: give it exactly one of"),
         (TOML + "[[checks]]\nbye = 0.1\n", "bye"),
+        (TOML + '[[checks]]\ncell = ["careful", "none"]\nby = 0.1\n', "There is no cell"),
+        (TOML + '[[checks]]\nmetric = "f1"\nby = 0.1\n', "there is no metric 'f1'"),
+        (TOML.replace('"accuracy"', '{judge = "graded", rubric = "r", model = "j", scal = [1, 5]}'), "scal"),
         ("= nonsense", "is no TOML"),
         (TOML.replace('"accuracy"', '"acuracy"'), "accuracy"),
     ],

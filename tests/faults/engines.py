@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import connection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +20,10 @@ from tests.faults.failpoints import Armed
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.faults.child"])
+_ONE_AT_A_TIME = threading.RLock()
+"""Held by whoever may read how a process ended. `start` looks after all children, those of other threads, too; of two
+threads that read the end of one, the second finds nothing to read, and takes that for status 255."""
+
 _PATIENCE = 60.0
 """Seconds an engine may take before the test says that it hangs: far more than any of them needs."""
 _FIRST_PAUSE = 0.2
@@ -45,7 +51,8 @@ class EngineProcess:
         self._hit = False
         self._reports, there = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=child.run, args=(site, armed, there), daemon=True)
-        self._process.start()
+        with _ONE_AT_A_TIME:
+            self._process.start()
         there.close()
 
     @property
@@ -69,7 +76,8 @@ class EngineProcess:
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
-        return self._process.is_alive()
+        with _ONE_AT_A_TIME:
+            return self._process.is_alive()
 
     def threads(self) -> int:
         """How many threads its process has."""
@@ -81,7 +89,8 @@ class EngineProcess:
 
     def kill(self) -> None:
         """kill -9."""
-        self._process.kill()
+        with _ONE_AT_A_TIME:
+            self._process.kill()
 
     def wait(self, seconds: float = _PATIENCE, *, time_passes: Callable[[], None] | None = None) -> Ended:
         """Wait for its end.
@@ -92,7 +101,7 @@ class EngineProcess:
         Raises:
             TimeoutError: it did not come to one.
         """
-        report = None
+        report, closed = None, False
         until = time.monotonic() + seconds
         pause = seconds
         try:
@@ -106,12 +115,19 @@ class EngineProcess:
                     time_passes()
                     pause *= 2
         except EOFError:
-            self._process.join(seconds)
-        if self._process.exitcode is None:
-            self._process.kill()
+            closed = True
+        status = self._ended(seconds if closed else 0)
+        if status is None:
+            self.kill()
             stacks = self._site.stacks(self.pid).read_text()
             raise TimeoutError(f"an engine did not end within {seconds} s. It was at:\n{stacks}")
-        return Ended(self._process.exitcode, self._hit, report)
+        return Ended(status, self._hit, report)
+
+    def _ended(self, seconds: float) -> int | None:
+        """Its status, waited for so long; None when it lives on."""
+        connection.wait([self._process.sentinel], seconds)
+        with _ONE_AT_A_TIME:
+            return self._process.exitcode
 
     def wait_well(self) -> Ended:
         """Wait for the end of an engine that nothing was done to."""
@@ -126,9 +142,11 @@ class EngineProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.join()
-        self._process.close()
+        self.kill()
+        connection.wait([self._process.sentinel])
+        with _ONE_AT_A_TIME:
+            self._process.join()
+            self._process.close()
         self._reports.close()
 
 

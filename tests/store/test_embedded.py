@@ -187,7 +187,9 @@ def test_starting_a_running_server_is_quick(used_home: Path) -> None:
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 def test_it_outlives_whoever_started_it(home: Path, signal_number: int) -> None:
     """Else Ctrl-C, a closed terminal or a restarted kernel takes the database from all other processes."""
-    hears = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # also under nohup
+    # Also under nohup and in the background of a shell, which mute them.
+    hears = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+    hears += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     with _python(hears + START + "sys.stdin.read()", home) as starter:
         assert starter.stdout is not None
         url = starter.stdout.readline().strip()
