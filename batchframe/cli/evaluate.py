@@ -43,7 +43,9 @@ def run(
     html: Path | None,
     timeout: float | None,
 ) -> None:
-    """Run the evaluation of a .toml or .yaml file and check it: 0 when all checks pass, 1 when one fails.
+    """Run the evaluation of a .toml or .yaml file and check it.
+
+    The status is 0 when all checks pass, 1 when one fails, 124 when it is not done in time.
 
     Run again it goes on, and pays for nothing twice.
     """
@@ -57,10 +59,10 @@ def run(
         evaluation = Evaluation(session, stored, metrics=comparison.measures)
         try:
             evaluation.wait(timeout, progress=sys.stderr.isatty())
-        except (KeyboardInterrupt, TimeoutError):
+        except (KeyboardInterrupt, TimeoutError) as ended:
             click.echo(f"Not done yet: {evaluation.progress()}")
             click.echo(f"`batchframe eval run {spec}` goes on with it.")
-            context.exit(130)
+            context.exit(124 if isinstance(ended, TimeoutError) else 130)
         click.echo(repr(evaluation))
         checks = said.check(evaluation)
         for check in checks:

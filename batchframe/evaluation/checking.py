@@ -16,13 +16,15 @@ class Check:
     """One check.
 
     Attributes:
-        passed: whether the loss is within what is allowed.
+        passed: whether the loss, or the value, is within what is allowed.
+        allows: what that is, in words.
         words: what was found, in a sentence.
     """
 
     cell: Cell
     metric: str
     passed: bool
+    allows: str
     words: str
 
 
@@ -54,6 +56,7 @@ def not_worse(findings: Findings, cell: Cell, baseline: Cell, one: Measure, by: 
         cell,
         one.name,
         passed,
+        f"no worse than {baseline} by more than {allowed}",
         f"{cell} {verdict} than {baseline} by more than {allowed} of {one.name}: {change}, "
         f"{findings.standing.spec.level:.0%} from {span}, {found.n:,} pairs",
     )
@@ -80,7 +83,7 @@ def reaches(
         passed, limit = (high if sure else found.value) <= at_most, f"at most {_plain(at_most, one)}"
     is_it = "is" if passed else "may not be" if sure else "is not"
     values = f"{_plain(found.value, one)} ({_plain(low, one)} to {_plain(high, one)}), {found.n:,} answers"
-    return Check(cell, one.name, passed, f"{one.name} of {cell} {is_it} {limit}: {values}")
+    return Check(cell, one.name, passed, limit, f"{one.name} of {cell} {is_it} {limit}: {values}")
 
 
 def _check_answered(findings: Findings, cell: Cell) -> None:

@@ -18,6 +18,9 @@
     cell = ["rubric", "gpt-5-mini"]
     at_least = 0.8
 
+A check is of one `cell`, or of every cell (but what it is held against); `than` says what it may not be worse than,
+else the baseline; `at_most` is for errors; `metric` for another than the first; `sure` fails also where too few rows
+cannot tell.
 `schema` is a JSON schema, or the path of one; body parameters stand under `params`.
 """
 
@@ -133,12 +136,13 @@ def read(path: Path) -> EvaluationFile:
     for name in ("data", "prompts", "models"):
         if name not in said:
             raise InputError(f"{path.name} lacks {name!r}.")
+    _check_kinds(said)
     arguments = {name: known[name].default for name in known if name not in ("self", "params", "prompts", "models")}
     arguments |= {name: value for name, value in said.items() if name in names}
     arguments["params"] = dict(said.get("params", {}))
     arguments["prompts"] = {label: _prompt(label, prompt, path.parent) for label, prompt in said["prompts"].items()}
     if isinstance(said.get("schema"), str):
-        arguments["schema"] = json.loads(_text(path.parent / said["schema"]))
+        arguments["schema"] = _json(path.parent / said["schema"])
     if isinstance(said.get("baseline"), list):
         arguments["baseline"] = tuple(said["baseline"])
     return EvaluationFile(_rows(path.parent / said["data"]), arguments, _checks(said.get("checks", [])))
@@ -173,6 +177,19 @@ def _text(path: Path) -> str:
         raise InputError(f"{path} cannot be read: {error}") from None
 
 
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except ValueError as error:
+        raise InputError(f"schema: {path.name} is no JSON: {error}") from None
+
+
+def _check_kinds(said: Mapping[str, Any]) -> None:
+    for name, kind, words in (("data", str, "a path"), ("prompts", Mapping, "a table"), ("params", Mapping, "a table")):
+        if name in said and not isinstance(said[name], kind):
+            raise InputError(f"{name} takes {words}, not {said[name]!r}.")
+
+
 def _check_keys(said: Mapping[str, Any], known: Iterable[str], place: str) -> None:
     names = list(known)
     for key in said:
@@ -187,6 +204,8 @@ def _prompt(label: str, prompt: Any, folder: Path) -> Any:
         return prompt
     if ("file" in prompt) == ("template" in prompt):
         raise InputError(f"prompts.{label}: give it either a template or a file.")
+    if not isinstance(prompt.get("file", ""), str):
+        raise InputError(f"prompts.{label}.file takes a path, not {prompt['file']!r}.")
     own = {key: value for key, value in prompt.items() if key != "file"}
     return {**own, "template": _text(folder / prompt["file"])} if "file" in prompt else own
 

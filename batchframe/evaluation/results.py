@@ -30,7 +30,13 @@ def as_json(evaluation: Evaluation, checks: Sequence[Check]) -> dict[str, Any]:
         "cells": _records(evaluation.table().reset_index()),
         "comparisons": _records(evaluation.versus().reset_index()),
         "checks": [
-            {**check.cell._asdict(), "metric": check.metric, "passed": check.passed, "words": check.words}
+            {
+                **check.cell._asdict(),
+                "metric": check.metric,
+                "allows": check.allows,
+                "passed": check.passed,
+                "words": check.words,
+            }
             for check in checks
         ],
         "usage": {
@@ -59,9 +65,8 @@ def as_junit(evaluation: Evaluation, checks: Sequence[Check]) -> bytes:
         if cell in unanswered:
             ET.SubElement(case, "error", {"message": f"No row of {cell} has an answer."})
     for check in checks:
-        case = ET.SubElement(
-            suite, "testcase", {"classname": name, "name": f"{check.cell}: {check.metric}", "time": "0"}
-        )
+        called = f"{check.cell}: {check.metric} {check.allows}"
+        case = ET.SubElement(suite, "testcase", {"classname": name, "name": called, "time": "0"})
         if check.passed:
             ET.SubElement(case, "system-out").text = check.words
         else:

@@ -82,6 +82,9 @@ def test_an_evaluation_passes_its_checks(run: Run, simulator: Simulator, folder:
     assert told["checks"][0]["passed"] is True
     assert told["evaluation"]["status"] == "done"
     suite = ET.parse(outputs["--junit"]).getroot()[0]
+    assert [case.get("name") for case in suite.iter("testcase")][-1] == (
+        "careful · m: accuracy no worse than plain · m by more than 5 points"
+    )
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "0", "0")
     assert "careful · m" in outputs["--html"].read_text()
 
@@ -139,7 +142,7 @@ def test_labels_are_read_as_they_are_written(run: Run, simulator: Simulator, fol
 def test_a_timeout_leaves_the_jobs(run: Run, simulator: Simulator, folder: Path) -> None:
     """CI's patience ends before the provider's: the next run goes on."""
     simulator.settings.duration = 3600
-    said = run("eval", "run", written(folder, TOML), "--timeout", "0.2", status=130).output
+    said = run("eval", "run", written(folder, TOML), "--timeout", "0.2", status=124).output
     assert "goes on with it" in said
     simulator.settings.duration = 0
     run("eval", "run", written(folder, TOML))
@@ -161,6 +164,10 @@ def test_a_timeout_leaves_the_jobs(run: Run, simulator: Simulator, folder: Path)
         (TOML + '[[checks]]\ncell = ["careful", "none"]\nby = 0.1\n', "There is no cell"),
         (TOML + '[[checks]]\nmetric = "f1"\nby = 0.1\n', "there is no metric 'f1'"),
         (TOML.replace('"accuracy"', '{judge = "graded", rubric = "r", model = "j", scal = [1, 5]}'), "scal"),
+        (TOML.replace('data = "rows.csv"', "data = 3"), "data takes a path, not 3"),
+        (TOML.replace('"careful.txt"', "3"), "prompts.careful.file takes a path"),
+        ("prompts = 3\n" + TOML.split("[prompts]")[0], "prompts takes a table, not 3"),
+        ('schema = "careful.txt"\n' + TOML, "careful.txt is no JSON"),
         ("= nonsense", "is no TOML"),
         (TOML.replace('"accuracy"', '"acuracy"'), "accuracy"),
     ],
