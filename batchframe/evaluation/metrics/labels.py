@@ -41,8 +41,8 @@ def normalised(text: str) -> str:
     """A text without what people overlook: case, the forms of characters, white space, and punctuation around it.
 
     Case and forms as in Unicode's compatibility caseless match (The Unicode Standard, section 3.13, definition D146),
-    composed rather than decomposed. SQuAD's normalisation (Rajpurkar et al. 2016, section 6.1, "we ignore punctuations
-    and articles") goes further than labels can bear: without articles the answer "A" to a multiple choice is empty, and
+    composed rather than decomposed. SQuAD's normalisation (Rajpurkar et al. 2016), which drops punctuation and
+    articles, goes further than labels can bear: without articles the answer "A" to a multiple choice is empty, and
     without inner punctuation 3.5 is 35. So articles stay, and of the punctuation goes what stands around: quotation
     marks, brackets, Markdown's emphasis, and marks that end a sentence. A text of nothing else keeps it.
     """
