@@ -17,7 +17,7 @@ from batchframe.evaluation.cell import Cell, CellKey, cell_of
 from batchframe.evaluation.findings import Findings
 from batchframe.evaluation.measures import is_judge
 from batchframe.evaluation.spec import EvaluationSpec
-from batchframe.evaluation.stages import Stages
+from batchframe.evaluation.stages import Stages, version
 from batchframe.evaluation.standing import Standing
 from batchframe.evaluation.statistics.comparing import Test
 from batchframe.evaluation.submitting import kept_frame
@@ -322,9 +322,9 @@ class Evaluation:
     def findings(self) -> Findings:
         """All figures as of now; the same ones while nothing has changed."""
         found = self._stages.jobs()
-        version = {place: (job.id, job.n_settled, job.closed) for place, job in found.items()}
-        if self._findings is None or self._findings[0] != version:
-            self._findings = (version, Findings(self._standing(found)))
+        seen = {place: (version(job), job.closed) for place, job in found.items()}
+        if self._findings is None or self._findings[0] != seen:
+            self._findings = (seen, Findings(self._standing(found)))
         return self._findings[1]
 
     def _standing(self, found: Mapping[Place, Any]) -> Standing:

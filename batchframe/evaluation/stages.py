@@ -50,7 +50,7 @@ class Stages:
         self._frame = frame
         self._judges = judges
         self._asked: dict[Place, tuple[int, ...]] = {}
-        self._answers: dict[int, tuple[int, Answers]] = {}
+        self._answers: dict[int, tuple[tuple[int, ...], Answers]] = {}
         self._tasks: dict[int, list[str | None]] = {}
 
     def jobs(self) -> dict[Place, Job]:
@@ -96,10 +96,9 @@ class Stages:
 
     def answers(self, job: Job) -> Answers:
         """What a cell's job has answered; read again only when there may be more."""
-        version = job.n_settled
         known = self._answers.get(job.id)
-        if known is None or known[0] != version or not job.closed:
-            known = (version, reading.read(self._session, job, self._spec.field))
+        if known is None or known[0] != version(job) or not job.closed:
+            known = (version(job), reading.read(self._session, job, self._spec.field))
             self._answers[job.id] = known
         return known[1]
 
@@ -131,14 +130,14 @@ class Stages:
         closed = [job for job in needed if job is not None and job.closed and not job.cancelled]
         if len(closed) < len(needed):
             return
-        version = tuple(number for job in closed for number in (job.id, job.n_ok, job.n_failed))
+        seen = tuple(number for job in closed for number in version(job))
         place = Place(*cell, judge.name)
-        if self._asked.get(place) == version:
+        if self._asked.get(place) == seen:
             return
         said = self._said(cell, found)
         assert said is not None
         self._submit(place, judge.questions(*said), call)
-        self._asked[place] = version
+        self._asked[place] = seen
 
     def _said(self, cell: Cell, found: Mapping[Place, Job]) -> tuple[Said, Said] | None:
         """What a cell and the baseline have answered, as a judge sees it."""
@@ -154,3 +153,8 @@ class Stages:
         job = submit(self._session, frame, call)
         with self._session.database.transaction() as connection:
             evaluations.put_job(connection, self.id, place, job.id)
+
+
+def version(job: Job) -> tuple[int, ...]:
+    """Changes whenever the job's answers do: a request that is asked again moves from one count to another."""
+    return job.id, job.n_ok, job.n_failed, job.n_cancelled

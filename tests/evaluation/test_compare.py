@@ -233,6 +233,15 @@ def test_a_loss_fails_a_test(session: bf.Session) -> None:
         ev.assert_not_worse(("careful", "poor"), by=0.2, sure=True)
 
 
+def test_figures_are_those_after_a_retry(session: bf.Session, answering: Answering) -> None:
+    """As many rows are settled as before, and other ones are answered: what was seen before does not stay."""
+    answering.by = lambda request: Failure(400, "refused", "no")
+    ev = compare(rows(), models="good", prompts={"plain": ASKED["plain"]})
+    assert ev.table()["accuracy"].tolist() == [0.0]
+    answering.by = answer
+    assert ev.retry().wait(60, progress=False).table()["accuracy"].tolist() == [0.9]
+
+
 def test_a_function_is_a_metric_and_is_asked_for_after_a_restart(connect: Callable[..., bf.Session]) -> None:
     """Functions are not kept: without them the other figures stand, and the evaluation says what is missing."""
 
