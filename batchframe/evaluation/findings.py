@@ -135,7 +135,6 @@ class Findings:
         measures: Sequence[Measure],
         *,
         baseline: Cell | None = None,
-        cells: Sequence[Cell] | None = None,
         by: float | None = None,
         test: Test = "auto",
     ) -> list[Versus]:
@@ -148,7 +147,7 @@ class Findings:
         pairs = [
             (cell, one)
             for one in measures
-            for cell in (self.cells if cells is None else cells)
+            for cell in self.cells
             if cell != against and against in self.standing.answers and self._knows(one, against)
         ]
         compared = [self.compared(cell, against, one, test) for cell, one in pairs]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, text
 from batchframe.model import Job
 from batchframe.store import jobs
 
-_COLUMNS = "id, name, digest, spec, n_rows, created_at"
+_COLUMNS = "id, name, spec, n_rows, created_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,10 @@ class StoredEvaluation:
 
     Attributes:
         spec: what is compared and by which metrics, as JSON text.
-        digest: its identity: the same call of the same rows has the same.
     """
 
     id: int
     name: str | None
-    digest: UUID
     spec: str
     n_rows: int
     created_at: datetime
@@ -41,9 +39,9 @@ class Place(NamedTuple):
     judge: str = ""
 
 
-def find(connection: Connection, key: int | str | UUID) -> StoredEvaluation | None:
-    """The evaluation of this id, name or digest."""
-    column = "name" if isinstance(key, str) else "digest" if isinstance(key, UUID) else "id"
+def find(connection: Connection, key: int | str) -> StoredEvaluation | None:
+    """The evaluation of this id or name."""
+    column = "name" if isinstance(key, str) else "id"
     row = connection.execute(text(f"SELECT {_COLUMNS} FROM evaluation WHERE {column} = :key"), {"key": key}).first()
     return _evaluation(row) if row else None
 
@@ -57,7 +55,7 @@ def write(
     connection: Connection, *, name: str | None, digest: UUID, spec: str, n_rows: int, parts: Iterable[bytes]
 ) -> StoredEvaluation:
     """Write an evaluation with its frame, or put both in the place of those it had: of its name, or without one of its
-    digest."""
+    digest, its identity: the same call of the same rows has the same."""
     known = "name" if name is not None else "digest"
     row = connection.execute(
         text(f"""
