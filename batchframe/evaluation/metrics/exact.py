@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchframe.evaluation.metrics.labels import label
+from batchframe.evaluation.metrics.labels import label, same
 from batchframe.evaluation.metrics.metric import Metric
 from batchframe.evaluation.metrics.paired import Paired
 
@@ -28,11 +28,7 @@ def accuracy(normalise: bool = False) -> Metric:
 
 
 def _named(name: str, normalise: bool) -> Metric:
-    return Paired(f"{name}_normalised", _same_normalised) if normalise else Paired(name, _same)
-
-
-def _same(gold: Any, answer: Any) -> float:
-    return label(gold) == label(answer)
+    return Paired(f"{name}_normalised", _same_normalised) if normalise else Paired(name, same)
 
 
 def _same_normalised(gold: Any, answer: Any) -> float:

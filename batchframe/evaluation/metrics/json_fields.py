@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from batchframe.errors import InputError
-from batchframe.evaluation.metrics.labels import label
+from batchframe.evaluation.metrics.labels import same
 from batchframe.evaluation.metrics.metric import Metric
 from batchframe.evaluation.metrics.paired import Paired
 
@@ -74,7 +74,7 @@ def _fields_right(gold: Any, answer: Any) -> Iterator[tuple[Path, bool]]:
         )
     said = _object(answer)
     for path, value in _leaves(fields, ()):
-        yield path, said is not None and _same(value, _at(said, path))
+        yield path, said is not None and same(value, _at(said, path))
 
 
 def _object(value: Any) -> Mapping[Any, Any] | None:
@@ -99,9 +99,3 @@ def _at(fields: Any, path: Path) -> Any:
     for name in path:
         fields = fields.get(name) if isinstance(fields, Mapping) else None
     return fields
-
-
-def _same(gold: Any, answer: Any) -> bool:
-    if gold is None or answer is None:
-        return gold is answer
-    return label(gold) == label(answer)

@@ -37,6 +37,13 @@ def label(value: Any, normalise: bool = False) -> str:
     return normalised(text) if normalise else text
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values have the same label; None is the same as None alone."""
+    if one is None or other is None:
+        return one is other
+    return label(one) == label(other)
+
+
 def normalised(text: str) -> str:
     """A text without what people overlook: case, the forms of characters, white space, and punctuation around it.
 

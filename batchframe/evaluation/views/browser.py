@@ -13,7 +13,7 @@ from batchframe.errors import InputError
 from batchframe.evaluation.cell import Cell
 from batchframe.evaluation.findings import Findings
 from batchframe.evaluation.judges.asking import VERDICT
-from batchframe.evaluation.metrics.labels import label
+from batchframe.evaluation.metrics.labels import same
 from batchframe.evaluation.standing import Standing
 from batchframe.evaluation.views.written import NOTHING
 
@@ -98,13 +98,8 @@ def chosen(standing: Standing, first: Cell, second: Cell, kept: str) -> list[int
 
 
 def _differ(one: Any, other: Any) -> Any:
-    return np.array(
-        [
-            (a is None) != (b is None) or (a is not None and label(a) != label(b))
-            for a, b in zip(one.flat, other.flat, strict=True)
-        ],
-        dtype=bool,
-    ).reshape(one.shape)
+    differ = [not same(a, b) for a, b in zip(one.flat, other.flat, strict=True)]
+    return np.array(differ, dtype=bool).reshape(one.shape)
 
 
 def _row(findings: Findings, at: int, first: Cell, second: Cell) -> str:

@@ -12,7 +12,7 @@ from batchframe.errors import InputError
 from batchframe.evaluation.cell import Cell
 from batchframe.evaluation.findings import Findings, Versus
 from batchframe.evaluation.measures import is_judge
-from batchframe.evaluation.metrics.labels import label
+from batchframe.evaluation.metrics.labels import same
 from batchframe.evaluation.standing import Standing
 from batchframe.model import RowStatus
 
@@ -99,7 +99,7 @@ def diff(standing: Standing, first: Cell, second: Cell, *, sample: int) -> pd.Da
     one, other = (standing.answers[cell] for cell in (first, second))
     there = standing.counts(first, second)[:, sample]
     differ = np.array(
-        [not _same(a, b) for a, b in zip(one.values[:, sample], other.values[:, sample], strict=True)], dtype=bool
+        [not same(a, b) for a, b in zip(one.values[:, sample], other.values[:, sample], strict=True)], dtype=bool
     )
     chosen: pd.DataFrame = standing.frame[there & differ].copy(deep=False)
     for cell, answers in ((first, one), (second, other)):
@@ -187,8 +187,3 @@ def _floats(values: Iterable[Any]) -> Any:
 
 def _texts(values: Iterable[Any]) -> list[str | None]:
     return [None if value is None else str(value) for value in values]
-
-
-def _same(one: Any, other: Any) -> bool:
-    # By their labels, as "exact" compares: 3 and 3.0 are one answer.
-    return (one is None) == (other is None) and label(one) == label(other)

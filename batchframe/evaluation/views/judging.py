@@ -11,7 +11,7 @@ from batchframe.evaluation.findings import Findings
 from batchframe.evaluation.judges.asking import VERDICT
 from batchframe.evaluation.judges.judge import Judge
 from batchframe.evaluation.judges.pairwise import preference
-from batchframe.evaluation.metrics.labels import label
+from batchframe.evaluation.metrics.labels import same
 from batchframe.evaluation.scored import Floats
 from batchframe.evaluation.standing import Standing
 
@@ -57,10 +57,10 @@ def _beside_gold(standing: Standing, judge: Judge, cell: Cell) -> tuple[Floats, 
         gold, value = golds[at[0]], answers.values[at]
         if gold is None or value is None or np.isnan(score):
             continue
-        right = label(gold) == label(value)
+        right = same(gold, value)
         if judge.pairwise:
             other = baseline.values[at]
-            if other is None or (label(gold) == label(other)) == right:
+            if other is None or same(gold, other) == right:
                 continue
         kept.append((score, right))
     return np.array([score for score, _ in kept]), np.array([right for _, right in kept], dtype=bool)
