@@ -79,7 +79,7 @@ class Findings:
             counted = self.standing.counts(cell)
             found = measure(
                 self.standing.scored(one, counted, cell),
-                self.standing.observations(counted, cell).groups,
+                self.standing.groups_of(counted),
                 level=self.standing.spec.level,
                 seed=_SEED,
                 n_resamples=N_RESAMPLES,
@@ -117,7 +117,7 @@ class Findings:
                 before,
                 after,
                 None if means else self.standing.scored(one, counted, baseline, cell),
-                self.standing.observations(counted, cell).groups,
+                self.standing.groups_of(counted),
                 level=self.standing.spec.level,
                 seed=_SEED,
                 n_resamples=N_RESAMPLES,

@@ -94,6 +94,10 @@ class Standing:
                 counted &= ~answers.failed
         return counted
 
+    def groups_of(self, counted: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+        """The group of each answer that counts."""
+        return self.groups[np.nonzero(counted)[0]]
+
     def observations(self, counted: npt.NDArray[np.bool_], *cells: Cell) -> Observations:
         """The answers that count, of one cell after the other.
 
@@ -106,7 +110,7 @@ class Standing:
             [value for cell in cells for value in self.answers[cell].values[counted]],
             [golds[row] for row in at_rows] * len(cells),
             [rows[row] for row in at_rows] * len(cells),
-            np.tile(self.groups[at_rows], len(cells)),
+            np.tile(self.groups_of(counted), len(cells)),
         )
 
     def scored(self, measure: Measure, counted: npt.NDArray[np.bool_], *cells: Cell) -> Scored:
