@@ -10,13 +10,13 @@ import click
 
 from batchframe.cli.group import Group
 from batchframe.cli.opening import opened
-from batchframe.cli.table import columns
 from batchframe.evaluation import file as files
 from batchframe.evaluation import results
 from batchframe.evaluation.evaluation import Evaluation
 from batchframe.evaluation.plan import draw_up_evaluation
 from batchframe.evaluation.registry import find, listed
 from batchframe.evaluation.submitting import store
+from batchframe.frame.table import columns
 
 _out = click.Path(dir_okay=False, path_type=Path)
 

@@ -12,10 +12,10 @@ import click
 from batchframe.cli.group import Group
 from batchframe.cli.jobs import summary
 from batchframe.cli.opening import opened
-from batchframe.cli.table import columns
 from batchframe.frame.job import JobHandle
 from batchframe.frame.registry import find
 from batchframe.frame.session import Session
+from batchframe.frame.table import columns
 from batchframe.model import Job
 
 _GOES_ON = "A running `batchframe worker` or notebook goes on with it; --wait does it here."

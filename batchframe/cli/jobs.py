@@ -8,8 +8,8 @@ from datetime import UTC
 import click
 
 from batchframe.cli.opening import opened
-from batchframe.cli.table import columns
 from batchframe.frame.progress import Progress, read
+from batchframe.frame.table import columns
 from batchframe.model import Job
 from batchframe.store import jobs as stored
 

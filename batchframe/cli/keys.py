@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from batchframe.cli.opening import opened
-from batchframe.cli.table import columns
 from batchframe.core.budget import dollars
+from batchframe.frame.table import columns
 from batchframe.frame.terms import check_budget
 from batchframe.proxy import keymaking
 from batchframe.store import keys as stored

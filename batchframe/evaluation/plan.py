@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -23,9 +23,13 @@ from batchframe.frame.outlook import PriceIs
 from batchframe.frame.plan import Plan, draw_up
 from batchframe.frame.requests import ask
 from batchframe.frame.session import Session
+from batchframe.frame.table import columns
 from batchframe.frame.usage import amounts
 from batchframe.model import Mode, Usage
 from batchframe.store import jobs
+
+_NUMBERS = frozenset({2, 3, 4, 5})
+"""The columns of the plan that are numbers."""
 
 _VAGUER: tuple[PriceIs, ...] = ("at most", "about", "from")
 
@@ -109,15 +113,19 @@ class EvaluationPlan:
         )
 
     def __repr__(self) -> str:
-        lines = [self._title(), *(f"  {'  '.join(line)}".rstrip() for line in _aligned(self._lines()))]
-        return "\n".join([*lines, *(f"  ! {warning}" for warning in self.warnings)])
+        table = columns(self._lines(), right=_NUMBERS)
+        warned = [f"! {warning}" for warning in self.warnings]
+        return "\n".join([self._title(), *(f"  {line}" for line in [*table.splitlines(), *warned])])
 
     def _repr_html_(self) -> str:
         head, *rows = self._lines()
         cells = "".join(f"<th style='text-align:left'>{html.escape(name)}</th>" for name in head)
         body = "".join(
             "<tr>"
-            + "".join(f"<td style='text-align:{_side(at)}'>{html.escape(value)}</td>" for at, value in enumerate(row))
+            + "".join(
+                f"<td style='text-align:{'right' if at in _NUMBERS else 'left'}'>{html.escape(value)}</td>"
+                for at, value in enumerate(row)
+            )
             + "</tr>"
             for row in rows
         )
@@ -275,16 +283,3 @@ def _warnings(plans: Mapping[Cell, Plan]) -> list[str]:
 
 def _price(amount: Decimal | None, price_is: PriceIs) -> str:
     return "unknown" if amount is None else f"{price_is} {dollars(amount)}"
-
-
-def _side(at: int) -> str:
-    return "left" if at in (0, 1, 6) else "right"
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> Iterable[list[str]]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        yield [
-            value.ljust(width) if _side(at) == "left" else value.rjust(width)
-            for at, (value, width) in enumerate(zip(line, widths, strict=True))
-        ]

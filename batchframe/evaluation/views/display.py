@@ -10,6 +10,7 @@ from html import escape
 from batchframe.evaluation.findings import Findings
 from batchframe.evaluation.views.overview import Line, Overview, absent_note, overview
 from batchframe.evaluation.views.written import NOTHING, money, with_interval
+from batchframe.frame.table import columns
 
 _MUTED = "opacity:.65"
 _RULE = "var(--jp-border-color2,rgba(128,128,128,.35))"
@@ -28,15 +29,11 @@ def as_text(findings: Findings, status: str) -> str:
         status: where its jobs stand, in words.
     """
     seen = overview(findings)
-    head, *rows = [_head(seen), *(_row(line, seen) for line in seen.lines)]
-    widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
-    lines = [
-        "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in [head, *rows]
-    ]
-    said = [f"  {line.cell}: {line.versus.words}" for line in seen.lines if line.versus]
+    table = columns([_head(seen), *(_row(line, seen) for line in seen.lines)])
+    said = [f"{line.cell}: {line.versus.words}" for line in seen.lines if line.versus]
     note = absent_note(findings)
-    return "\n".join([findings.standing.title, status, *lines, *said, *([note] if note else [])])
+    lines = [f"  {line}" for line in [*table.splitlines(), *said]]
+    return "\n".join([findings.standing.title, status, *lines, *([note] if note else [])])
 
 
 def as_html(findings: Findings, status: str) -> str:

@@ -1,4 +1,4 @@
-"""Plain columns for a terminal."""
+"""Plain columns, for a terminal and for what a repr shows."""
 
 from __future__ import annotations
 
