@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -21,7 +21,7 @@ from batchframe.evaluation.judges.judge import Judge, Said
 from batchframe.evaluation.measures import is_judge
 from batchframe.frame.outlook import PriceIs
 from batchframe.frame.plan import Plan, draw_up
-from batchframe.frame.requests import ask
+from batchframe.frame.requests import Asked, ask
 from batchframe.frame.session import Session
 from batchframe.frame.table import columns
 from batchframe.frame.usage import amounts
@@ -166,12 +166,13 @@ def draw_up_evaluation(session: Session, frame: pd.DataFrame, comparison: Compar
     parts = [_part(cell, "", plan) for cell, plan in plans.items()]
     judges = [one for one in comparison.measures if is_judge(one)]
     if judges:
-        said = {cell: _said(session, frame, comparison, cell, plan) for cell, plan in plans.items()}
+        baseline = comparison.spec.baseline
+        said = _said(session, frame, comparison, plans)
         for judge in judges:
             parts += [
-                _judged(session, judge, cell, comparison.spec.baseline, plans, said)
+                _judged(session, judge, cell, said[cell], said[baseline])
                 for cell in plans
-                if not (judge.pairwise and cell == comparison.spec.baseline)
+                if not (judge.pairwise and cell == baseline)
             ]
     return EvaluationPlan(len(frame), parts, plans, [*_leaks(frame, comparison), *_warnings(plans)])
 
@@ -199,60 +200,52 @@ class _Expected:
     tokens: float
 
 
-def _said(session: Session, frame: pd.DataFrame, comparison: Comparison, cell: Cell, plan: Plan) -> _Expected:
-    """The answers of a cell that has ended; else something as long as nothing in their place."""
-    call = comparison.calls[cell]
-    asked = ask(frame, call.spec, call.route, session.settings.batch_max_bytes, call.function)
-    n_samples = call.spec.samples
-    there = np.array([[hash_ is not None for hash_ in sample] for sample in asked.hashes]).T.reshape(-1, n_samples)
-    found: Answers | None = None
-    if plan.job_id is not None:
-        with session.database.transaction() as connection:
-            job = jobs.find(connection, plan.job_id)
-        if job is not None and job.closed:
-            found = reading.read(session, job, comparison.spec.field)
-    tasks = [None if hash_ is None else readable(asked.bodies[hash_]) for hash_ in asked.hashes[0]]
+def _said(
+    session: Session, frame: pd.DataFrame, comparison: Comparison, plans: Mapping[Cell, Plan]
+) -> dict[Cell, _Expected]:
+    """The answers of cells that have ended; else something as long as nothing in their place."""
+
+    def asked(cell: Cell) -> Asked:
+        call = comparison.calls[cell]
+        return ask(frame, call.spec, call.route, session.settings.batch_max_bytes, call.function)
+
+    base = asked(comparison.spec.baseline)
+    tasks = [None if hash_ is None else readable(base.bodies[hash_]) for hash_ in base.hashes[0]]
     golds = golds_of(frame, comparison.spec.gold)
-    if found is not None:
-        return _Expected(Said(frame, tasks, golds, found.texts, found.failed), 0)
-    # No two cells are taken to answer the same, so what is planned is the most there can be.
-    texts = np.full(there.shape, None, dtype=object)
-    texts[there] = str(cell)
-    each = plan.output_tokens / plan.to_send if plan.output_tokens and plan.to_send else 0
-    return _Expected(Said(frame, tasks, golds, texts, np.zeros(there.shape, dtype=bool)), each)
+    found = {}
+    for cell, plan in plans.items():
+        answers = _ended(session, plan, comparison.spec.field)
+        if answers is not None:
+            found[cell] = _Expected(Said(frame, tasks, golds, answers.texts, answers.failed), 0)
+            continue
+        # No two cells are taken to answer the same, so what is planned is the most there can be.
+        there = np.array([[hash_ is not None for hash_ in sample] for sample in asked(cell).hashes], dtype=bool).T
+        texts = np.full(there.shape, None, dtype=object)
+        texts[there] = str(cell)
+        each = plan.output_tokens / plan.to_send if plan.output_tokens and plan.to_send else 0
+        found[cell] = _Expected(Said(frame, tasks, golds, texts, np.zeros(there.shape, dtype=bool)), each)
+    return found
 
 
-def _judged(
-    session: Session,
-    judge: Judge,
-    cell: Cell,
-    baseline: Cell,
-    plans: Mapping[Cell, Plan],
-    said: Mapping[Cell, _Expected],
-) -> Part:
-    own, base = said[cell], said[baseline]
-    shown = Said(own.said.table, base.said.tasks, own.said.golds, own.said.texts, own.said.failed)
+def _ended(session: Session, plan: Plan, field: str | None) -> Answers | None:
+    """The answers of the job that a call is already; None when it is none, or still open."""
+    if plan.job_id is None:
+        return None
+    with session.database.transaction() as connection:
+        job = jobs.find(connection, plan.job_id)
+    return reading.read(session, job, field) if job is not None and job.closed else None
+
+
+def _judged(session: Session, judge: Judge, cell: Cell, own: _Expected, base: _Expected) -> Part:
     call = judge.call(session.provider_id)
-    plan = draw_up(session, judge.questions(shown, base.said), call)
+    plan = draw_up(session, judge.questions(own.said, base.said), call)
     part = _part(cell, judge.name, plan)
     further = round((own.tokens + base.tokens * judge.pairwise) * plan.to_send)
     if not further:
         return part
     price = rates(call.route.model, call.terms.price, Mode.BATCH)
     more = None if price is None or plan.price_batch_usd is None else plan.price_batch_usd + price.cost(Usage(further))
-    tokens = plan.input_tokens + further
-    return Part(
-        cell,
-        judge.name,
-        plan.model,
-        plan.distinct,
-        part.answered,
-        plan.to_send,
-        tokens,
-        plan.output_tokens,
-        more,
-        plan.price_is,
-    )
+    return replace(part, input_tokens=plan.input_tokens + further, price_batch_usd=more)
 
 
 def _leaks(frame: pd.DataFrame, comparison: Comparison) -> list[str]:
