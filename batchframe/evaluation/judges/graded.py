@@ -47,10 +47,6 @@ class Graded:
         return self.reference
 
     @property
-    def worst(self) -> float:
-        return float(self.scale[0])
-
-    @property
     def spec(self) -> dict[str, Any]:
         given = {
             "judge": "graded",
@@ -102,7 +98,7 @@ class Graded:
         scores = np.full(said.texts.shape, np.nan)
         grades = verdicts[f"{VERDICT}_grade"].to_numpy(dtype=np.float64, na_value=np.nan)
         scores[verdicts["at_row"], verdicts["at_sample"]] = grades
-        scores[said.failed] = self.worst
+        scores[said.failed] = self.scale[0]
         return scores
 
 

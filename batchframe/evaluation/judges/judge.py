@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from batchframe.evaluation.metrics.metric import Described
 from batchframe.evaluation.scored import Floats
 from batchframe.frame.call import Call
 
@@ -35,33 +36,21 @@ class Said:
     failed: npt.NDArray[np.bool_]
 
 
-class Judge(Protocol):
+class Judge(Described, Protocol):
     """A metric that a model decides.
 
     Attributes:
-        name, better, share, needs_gold: as of any metric.
         model: the judge, as the provider names it.
         pairwise: whether it compares with the baseline, which has no score of its own then.
         spec: what makes it again, as JSON.
-        worst: the score of a row that has failed.
     """
 
     @property
-    def name(self) -> str: ...
-    @property
     def model(self) -> str: ...
-    @property
-    def better(self) -> Literal["higher", "lower"]: ...
-    @property
-    def share(self) -> bool: ...
-    @property
-    def needs_gold(self) -> bool: ...
     @property
     def pairwise(self) -> bool: ...
     @property
     def spec(self) -> dict[str, Any]: ...
-    @property
-    def worst(self) -> float: ...
 
     def call(self, provider: str) -> Call:
         """The call of its jobs.

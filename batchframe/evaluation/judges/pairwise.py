@@ -40,7 +40,6 @@ class Pairwise:
     share: bool = field(default=True, init=False)
     needs_gold: bool = field(default=False, init=False)
     pairwise: bool = field(default=True, init=False)
-    worst: float = field(default=0.0, init=False)
 
     @property
     def spec(self) -> dict[str, Any]:

@@ -11,16 +11,14 @@ Spec = str | dict[str, Any]
 """A metric in a form JSON, TOML and YAML can hold: its name, or {"metric": its name, …its options}."""
 
 
-@runtime_checkable
-class Metric(Protocol):
-    """A measure of answers.
+class Described(Protocol):
+    """What is to be known of anything that measures answers, a metric or a judge.
 
     Attributes:
         name: as the user names it, and the views.
         better: whether more or less of it is better.
         share: whether it is a share of 1, which views show in percent; else a number of its own.
         needs_gold: whether it compares with the gold column.
-        spec: what `named.from_spec` makes it from again; of a function only its name, which is not enough.
     """
 
     @property
@@ -31,6 +29,16 @@ class Metric(Protocol):
     def share(self) -> bool: ...
     @property
     def needs_gold(self) -> bool: ...
+
+
+@runtime_checkable
+class Metric(Described, Protocol):
+    """A measure of answers.
+
+    Attributes:
+        spec: what `named.from_spec` makes it from again; of a function only its name, which is not enough.
+    """
+
     @property
     def spec(self) -> Spec: ...
 
