@@ -8,7 +8,7 @@ from batchframe.errors import InputError
 from batchframe.evaluation.cell import Cell
 from batchframe.evaluation.findings import Findings
 from batchframe.evaluation.measures import Measure
-from batchframe.evaluation.statistics.words import number
+from batchframe.evaluation.statistics.words import level_of, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def not_worse(findings: Findings, cell: Cell, baseline: Cell, one: Measure, by: 
             too few rows fail; else only a loss that is shown to be larger fails.
 
     Raises:
-        InputError: `by` is negative, or the evaluation is not done.
+        InputError: `by` is negative, or a cell has no answers yet.
     """
     if by < 0:
         raise InputError(f"by={by!r}: pass the loss that is allowed, 0 or more.")
@@ -48,7 +48,7 @@ def not_worse(findings: Findings, cell: Cell, baseline: Cell, one: Measure, by: 
     ends = (found.difference, found.difference) if found.interval is None else (found.interval.low, found.interval.high)
     worst, best = sorted(sign * end for end in ends)
     passed = (worst if sure else best) >= -by and found.difference == found.difference
-    change = f"{number(found.difference, share=one.share, signed=True)}"
+    change = number(found.difference, share=one.share, signed=True)
     span = f"{number(min(ends), share=one.share, signed=True)} to {number(max(ends), share=one.share, signed=True)}"
     verdict = "is not worse" if passed else "may be worse" if sure and best >= -by else "is worse"
     allowed = number(by, share=one.share, signed=False)
@@ -58,7 +58,7 @@ def not_worse(findings: Findings, cell: Cell, baseline: Cell, one: Measure, by: 
         passed,
         f"no worse than {baseline} by more than {allowed}",
         f"{cell} {verdict} than {baseline} by more than {allowed} of {one.name}: {change}, "
-        f"{findings.standing.spec.level:.0%} from {span}, {found.n:,} pairs",
+        f"{level_of(findings.standing.spec.level)} from {span}, {found.n:,} pairs",
     )
 
 

@@ -63,7 +63,7 @@ def sentence(
         text += ", how sure cannot be said"
     else:
         low, high = _signed(found.low * scale, places), _signed(found.high * scale, places)
-        text += f", {100 * found.level:g} % from {low} to {high}"
+        text += f", {level_of(found.level)} from {low} to {high}"
     if said in ("better", "worse"):
         return f"{text} ({_p(p_adjusted)})"
     if said == "tied":
@@ -83,6 +83,11 @@ def number(value: float, *, share: bool, signed: bool) -> str:
     scaled = value * 100 if share else value
     places = 1 if share else _places(abs(value))
     return (_signed(scaled, places) if signed else _plain(scaled, places)) + (" points" if share else "")
+
+
+def level_of(level: float) -> str:
+    """A confidence level, such as "95 %"."""
+    return f"{100 * level:g} %"
 
 
 def _signed(number: float, places: int) -> str:

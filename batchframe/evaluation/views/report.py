@@ -12,6 +12,7 @@ import pandas as pd
 
 from batchframe.evaluation.findings import N_RESAMPLES, Findings
 from batchframe.evaluation.measures import is_judge
+from batchframe.evaluation.statistics.words import level_of
 from batchframe.evaluation.views import chart, frames, labels
 from batchframe.evaluation.views.overview import Overview, absent_note, overview
 from batchframe.evaluation.views.written import (
@@ -139,7 +140,7 @@ def _comparisons(findings: Findings) -> str:
         "cell",
         "metric",
         "difference",
-        f"{100 * findings.standing.spec.level:g} % from",
+        f"{level_of(findings.standing.spec.level)} from",
         "p (Holm)",
         "pairs",
         "differ",
@@ -265,7 +266,7 @@ def _cut_long(text: str) -> str:
 
 
 def _methods(findings: Findings) -> str:
-    level = f"{100 * findings.standing.spec.level:g} %"
+    level = level_of(findings.standing.spec.level)
     words = (
         f"Intervals ({level}): of a share Wilson's (1927), by the design effect (Kish 1965) where answers depend on "
         "each other, as samples of a row or rows of a cluster do; of other means of such answers cluster-robust (Liang "
