@@ -174,7 +174,7 @@ class Evaluation:
     def retry(self) -> Evaluation:
         """Ask failed and cancelled requests of its jobs again; what was answered stays."""
         for job in self._stages.jobs().values():
-            if job.n_failed or job.n_cancelled or job.ended:
+            if job.n_failed or job.cancelled or job.ended:
                 JobHandle(self._session, job).retry()
         return self
 
@@ -309,7 +309,7 @@ class Evaluation:
 
         Raises:
             AssertionError: one is; the message says by how much.
-            InputError: an evaluation that is not done, or an unknown cell or metric.
+            InputError: a cell without answers yet, or an unknown cell or metric.
         """
         findings = self.findings()
         against = self._spec.baseline if than is None else self.cell(than)

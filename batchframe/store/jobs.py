@@ -290,7 +290,14 @@ def retry(connection: Connection, job: Job, *, reuse: bool, codes: Iterable[str]
     """
     if reuse:
         loans.lock_route(connection, job.route)
-    connection.execute(text("SELECT 1 FROM job WHERE id = :job FOR UPDATE"), {"job": job.id})
+    # One that was answered all the same before it could be cancelled is done.
+    connection.execute(
+        text("""
+            UPDATE job SET cancel_at = CASE WHEN closed_at IS NULL OR n_cancelled > 0 THEN cancel_at END
+            WHERE id = :job
+        """),
+        {"job": job.id},
+    )
     opened = connection.execute(
         text("""
             WITH again AS (

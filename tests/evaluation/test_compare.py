@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from sqlalchemy import text
 
 import batchframe as bf
 from batchframe.simulator import Failure, Request, Simulator
+from batchframe.store.database import Database
 from tests.judging import paid_once
 
 ASKED = {"plain": "Which one? {text}", "careful": "Think hard. Which one? {text}"}
@@ -361,3 +363,17 @@ def test_without_the_extra_nothing_is_spent(
     with pytest.raises(bf.ConfigurationError, match=r"scipy: pip install 'batchframe\[eval\]'"):
         compare(rows())
     assert not simulator.ledger.billed()
+
+
+def test_an_evaluation_cancelled_too_late_goes_on_with_a_retry(session: bf.Session, database: Database) -> None:
+    """Every answer had come before the provider heard of it: no judge is asked, until the user says so."""
+    judge = bf.graded("Is it right?", model="judge", price=(1, 2))
+    ev = rows().llm.compare(ASKED, models="good", gold="gold", metrics=["accuracy", judge], price=(1, 2))
+    for prompt in ASKED:
+        ev.job(prompt, "good").wait(60, progress=False)
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE job SET cancel_at = now()"))
+    assert ev.wait(60, progress=False).status == "cancelled"
+    assert not [job for job in bf.jobs()["model"] if job == "judge"]
+    assert ev.retry().wait(60, progress=False).status == "done"
+    assert ev.table()["grade"].tolist() == [4.7, 4.7]
