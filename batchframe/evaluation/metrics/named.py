@@ -98,7 +98,9 @@ def _resolved(one: One) -> Metric:
 
 
 def _made(name: str, options: dict[str, Any]) -> Metric:
-    if name in _NORMALISED and not options:
+    if name in _NORMALISED:
+        if options:
+            raise InputError(f"The metric {name} has no option {next(iter(options))!r}. Its options: none.")
         return _NORMALISED[name](normalise=True)
     if name not in _FACTORIES:
         raise InputError(_unknown(name))

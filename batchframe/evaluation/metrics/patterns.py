@@ -44,12 +44,15 @@ def contains(text: str | None = None, *, column: Hashable = None, ignore_case: b
     empty does not count.
 
     Raises:
-        InputError: both a text and a column, or an empty text; when scoring, a column the rows do not have.
+        InputError: both a text and a column, an empty text, or what cannot name a column; when scoring, a column the
+            rows do not have.
     """
     if text is not None and column is not None:
         raise InputError("contains takes a text or a column, not both. Pass two metrics to have both.")
     if text is not None and not (isinstance(text, str) and text.strip()):
         raise InputError(f"contains takes a text to look for, not {text!r}.")
+    if not isinstance(column, Hashable):
+        raise InputError(f"contains takes the name of one column, not {column!r}.")
     return Contains(text, column, ignore_case)
 
 

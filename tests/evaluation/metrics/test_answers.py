@@ -106,6 +106,8 @@ def test_every_name_makes_a_metric_that_can_be_kept() -> None:
     [
         ("acuracy", "Did you mean 'accuracy'"), ({"metric": "matches"}, "needs pattern"), (7, "is no metric"),
         ({"metric": "accuracy", "case": True}, "has no option 'case'"), ({"function": "mine"}, "is a Python function"),
+        ({"metric": "exact_normalised", "normalise": True}, "has no option 'normalise'"),
+        ({"metric": "contains", "column": ["a"]}, "name of one column"),
         (accuracy, "makes a metric: call it"), ([], "is empty"), (["accuracy", "accuracy"], "Two metrics"),
     ],
 )  # fmt: skip
