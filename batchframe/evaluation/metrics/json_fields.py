@@ -14,7 +14,7 @@ from batchframe.evaluation.metrics.labels import same
 from batchframe.evaluation.metrics.metric import Metric
 from batchframe.evaluation.metrics.paired import Paired
 
-Path = tuple[Any, ...]
+Path = tuple[str, ...]
 
 
 def json_fields() -> Metric:
@@ -56,7 +56,7 @@ def field_accuracy(golds: Sequence[Any], answers: Sequence[Any]) -> pd.DataFrame
             "accuracy": pd.Series([sum(rights) / len(rights) for rights in found.values()], dtype="float64"),
             "n": pd.Series([len(rights) for rights in found.values()], dtype="int64"),
         }
-    ).set_index(pd.Index([".".join(map(str, path)) for path in found], name="field", dtype="object"))
+    ).set_index(pd.Index([".".join(path) for path in found], name="field", dtype="object"))
 
 
 def _share_right(gold: Any, answer: Any) -> float:
@@ -89,13 +89,15 @@ def _object(value: Any) -> Mapping[Any, Any] | None:
 
 def _leaves(fields: Mapping[Any, Any], above: Path) -> Iterator[tuple[Path, Any]]:
     for name, value in fields.items():
+        path = (*above, str(name))
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, (*above, name))
+            yield from _leaves(value, path)
         else:
-            yield (*above, name), value
+            yield path, value
 
 
 def _at(fields: Any, path: Path) -> Any:
+    # Keys as JSON has them, which are texts: a gold of Python's may have others.
     for name in path:
-        fields = fields.get(name) if isinstance(fields, Mapping) else None
+        fields = {str(key): value for key, value in fields.items()}.get(name) if isinstance(fields, Mapping) else None
     return fields

@@ -50,6 +50,7 @@ def test_json_is_right_field_by_field() -> None:
     assert field_accuracy([gold], [said])["accuracy"].to_dict() == {
         "name": 1, "born.year": 1, "born.place": 0, "tags": 0, "died": 1,
     }  # fmt: skip
+    assert value(json_fields(), [{1: "x", 2: {3: "y"}}], ['{"1": "x", "2": {"3": "y"}}']) == 1
     with pytest.raises(bf.InputError, match="is no JSON object"):
         value(json_fields(), ["text"], [said])
 
