@@ -20,7 +20,7 @@ N = 40
 
 
 def answer(request: Request) -> Any:
-    """`good` errs on every tenth, `poor` on every other and, told to think, on every fourth; judges know the truth."""
+    """`good` and its `twin` err on every tenth, `poor` on every other and, told to think, on every fourth; judges know the truth."""
     wanted = request.schema["properties"] if request.schema else {}
     number = int(re.findall(r"t(\d+)", request.prompt)[0])
     right = f"label{number % 3}"
@@ -29,7 +29,7 @@ def answer(request: Request) -> Any:
     if "better" in wanted:
         first = re.findall(r"<first_answer>\n(.*)\n", request.prompt)[0]
         return {"reason": "I know it.", "better": "first" if first == right else "second"}
-    every = 10 if request.model == "good" else 4 if "hard" in request.prompt else 2
+    every = 10 if request.model in ("good", "twin") else 4 if "hard" in request.prompt else 2
     return right if number % every else "wrong"
 
 
@@ -220,8 +220,8 @@ def test_the_cheapest_of_the_good_ones_is_chosen(session: bf.Session) -> None:
     ev = compare(rows(), baseline=("careful", "good"))
     chosen = ev.best()
     assert (chosen.prompt, chosen.model) == ("plain", "good")
-    dear = compare(rows(), price={"good": (100, 100), "poor": (1, 1)}, models={"good": "good", "poor": "poor"})
-    assert dear.best("best").model == "good"
+    dear = compare(rows(), models=["good", "twin"], price={"good": (100, 100), "twin": (1, 1)})
+    assert (dear.best("best").model, dear.best().model) == ("good", "twin")
 
 
 def test_a_loss_fails_a_test(session: bf.Session) -> None:
