@@ -51,7 +51,7 @@ _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".csv": lambda path: pd.read_csv(path, keep_default_na=False, na_values=[""]),
     ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
 }
-_OF_PYTHON = ("self", "examples", "reuse")
+_OF_PYTHON = ("self", "examples")
 """Arguments that a file cannot say."""
 
 
