@@ -20,7 +20,7 @@ N = 40
 
 
 def answer(request: Request) -> Any:
-    """`good` and its `twin` err on every tenth, `poor` on every other and, told to think, on every fourth; judges know the truth."""
+    """`good` and its `twin` err on every tenth, `poor` on every other and, told to think, on every fourth; judges never."""
     wanted = request.schema["properties"] if request.schema else {}
     number = int(re.findall(r"t(\d+)", request.prompt)[0])
     right = f"label{number % 3}"
