@@ -56,7 +56,7 @@ def run(
         if only_plan:
             return
         stored = store(session, said.frame, comparison)
-        evaluation = Evaluation(session, stored, metrics=comparison.measures)
+        evaluation = Evaluation(session, stored, metrics=comparison.measures, calls=comparison.calls)
         try:
             evaluation.wait(timeout, progress=sys.stderr.isatty())
         except (KeyboardInterrupt, TimeoutError) as ended:

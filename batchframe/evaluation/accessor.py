@@ -113,7 +113,7 @@ class ComparingAccessor(FrameAccessor):
             params=params,
         )
         stored = store(here, frame, comparison)
-        evaluation = Evaluation(here, stored, metrics=comparison.measures, functions=comparison.functions)
+        evaluation = Evaluation(here, stored, metrics=comparison.measures, calls=comparison.calls)
         evaluation.advance()
         return evaluation
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +21,6 @@ from batchframe.evaluation.observations import Observations
 from batchframe.evaluation.spec import CellSpec, EvaluationSpec, Failed
 from batchframe.frame.call import Call, Missing, Schema, check_call, check_name
 from batchframe.frame.examples import Examples
-from batchframe.frame.functions import RowFunction
 from batchframe.frame.prompts import Images, Prompt, Text
 from batchframe.frame.requests import column_names
 from batchframe.frame.terms import AtDeadline, Deadline, Money, check_terms
@@ -50,8 +49,7 @@ class Comparison:
     spec: EvaluationSpec
     calls: dict[Cell, Call]
     measures: list[Measure]
-    name: str | None = None
-    functions: Mapping[str, RowFunction] = field(default_factory=dict)
+    name: str | None
 
 
 def check_comparison(
@@ -145,12 +143,11 @@ def check_comparison(
         failed=failed,
     )
     _check_golds(frame, gold, chosen)
-    functions = {cell.prompt: call.function for cell, call in calls.items() if call.function is not None}
-    return Comparison(spec, calls, chosen, name, functions)
+    return Comparison(spec, calls, chosen, name)
 
 
-def call_of(provider: str, cell: CellSpec, function: RowFunction | None = None) -> Call:
-    """The call of a cell, from its specification alone."""
+def call_of(provider: str, cell: CellSpec) -> Call:
+    """The call of a cell, from its specification alone: without a deadline, which was that of another moment."""
     terms = check_terms(
         model=cell.asks,
         endpoint=cell.endpoint,
@@ -160,7 +157,7 @@ def call_of(provider: str, cell: CellSpec, function: RowFunction | None = None) 
         deadline=None,
         at_deadline="realtime",
     )
-    return Call(cell.spec, Route(provider, cell.endpoint, cell.asks), terms, None, True, function)
+    return Call(cell.spec, Route(provider, cell.endpoint, cell.asks), terms, None, True)
 
 
 def column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:

@@ -22,7 +22,7 @@ from batchframe.evaluation.standing import Standing
 from batchframe.evaluation.statistics.comparing import Test
 from batchframe.evaluation.submitting import kept_frame
 from batchframe.evaluation.views import browser, display, frames, labels, plot, report
-from batchframe.frame.functions import RowFunction
+from batchframe.frame.call import Call
 from batchframe.frame.job import JobHandle
 from batchframe.frame.progress import Bar, Progress, read
 from batchframe.frame.recipe import Recipe
@@ -50,11 +50,11 @@ class Evaluation:
         stored: StoredEvaluation,
         *,
         metrics: Sequence[measures.Measure] = (),
-        functions: Mapping[str, RowFunction] | None = None,
+        calls: Mapping[Cell, Call] | None = None,
     ) -> None:
         """Args:
         metrics: those that are functions, which are not kept.
-        functions: the functions that make prompts, by the prompt's label.
+        calls: the cells' calls, whose functions and deadlines are not kept either.
         """
         self._session = session
         self._stored = stored
@@ -62,7 +62,8 @@ class Evaluation:
         self._frame = kept_frame(session, stored)
         self._measures, self._absent = measures.from_spec(self._spec.metrics, metrics)
         judges = [one for one in self._measures if is_judge(one)]
-        self._stages = Stages(session, stored.id, self._spec, self._frame, judges, functions or {})
+        self._calls = calls or {}
+        self._stages = Stages(session, stored.id, self._spec, self._frame, judges, self._calls)
         self._findings: tuple[object, Findings] | None = None
 
     @property
@@ -287,7 +288,8 @@ class Evaluation:
         cell, why = best.choose(findings, findings.measure_of(metric), rule)
         found = next(one for one in self._spec.cells if one.cell == cell)
         route = Route(self._spec.provider, found.endpoint, found.asks)
-        return Recipe(*cell, why, found.spec, route, found.price, self._stages.functions.get(cell.prompt))
+        function = self._calls[cell].function if cell in self._calls else None
+        return Recipe(*cell, why, found.spec, route, found.price, function)
 
     def assert_not_worse(
         self,

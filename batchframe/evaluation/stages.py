@@ -18,7 +18,6 @@ from batchframe.evaluation.comparison import call_of, golds_of
 from batchframe.evaluation.judges.judge import Judge, Said
 from batchframe.evaluation.spec import EvaluationSpec
 from batchframe.frame.call import Call
-from batchframe.frame.functions import RowFunction
 from batchframe.frame.session import Session
 from batchframe.frame.submit import submit
 from batchframe.model import Job
@@ -31,7 +30,6 @@ class Stages:
 
     Attributes:
         id: the evaluation's.
-        functions: the functions that make the prompts of these labels, as far as they are at hand.
     """
 
     def __init__(
@@ -41,10 +39,13 @@ class Stages:
         spec: EvaluationSpec,
         frame: pd.DataFrame,
         judges: Sequence[Judge],
-        functions: Mapping[str, RowFunction],
+        calls: Mapping[Cell, Call],
     ) -> None:
+        """Args:
+        calls: those of cells as the user has made them, as far as they are at hand.
+        """
         self.id = evaluation_id
-        self.functions = functions
+        self._calls = calls
         self._session = session
         self._spec = spec
         self._frame = frame
@@ -70,12 +71,12 @@ class Stages:
         found = self.jobs()
         for cell in self._spec.cells:
             if Place(*cell.cell) not in found:
-                if cell.spec.function is not None and cell.prompt not in self.functions:
+                call = self._calls.get(cell.cell) or call_of(self._session.provider_id, cell)
+                if cell.spec.function is not None and call.function is None:
                     raise TemplateError(
                         f"The prompt {cell.prompt!r} is made by the function {cell.spec.function}, which only you "
                         "have: run the cell with df.llm.compare(…) again."
                     )
-                call = call_of(self._session.provider_id, cell, self.functions.get(cell.prompt))
                 self._submit(Place(*cell.cell), self._frame, call)
         found = self.jobs()
         for judge in self._judges:

@@ -20,7 +20,7 @@ N = 40
 
 
 def answer(request: Request) -> Any:
-    """`good` and its `twin` err on every tenth, `poor` on every other and, told to think, on every fourth; judges never."""
+    """`good` and its `twin` err on every tenth, `poor` on every other or, told to think, fourth; judges never."""
     wanted = request.schema["properties"] if request.schema else {}
     number = int(re.findall(r"t(\d+)", request.prompt)[0])
     right = f"label{number % 3}"
@@ -233,6 +233,30 @@ def test_a_loss_fails_a_test(session: bf.Session) -> None:
         ev.assert_not_worse(by=0.02)
     with pytest.raises(AssertionError, match="may be worse"):
         ev.assert_not_worse(("careful", "poor"), by=0.2, sure=True)
+
+
+def test_a_deadline_is_every_cells(session: bf.Session, simulator: Simulator) -> None:
+    """What the provider has not answered by then is given up, as with a job."""
+    simulator.settings.duration = 3600
+    ev = compare(rows(), models="good", deadline="1s", at_deadline="give_up")
+    assert ev.table()["failed"].tolist() == [N, N]
+
+
+def test_a_prompt_may_be_a_function(connect: Callable[..., bf.Session], simulator: Simulator) -> None:
+    """It is at hand in the process that has it, for the winner too; another process that would need it says so."""
+
+    def careful(row: Any) -> str:
+        return f"Think hard. Which one? {row['text']}"
+
+    connect()
+    ev = compare(rows(), models="poor", prompts={"plain": ASKED["plain"], "careful": careful}, name="function")
+    assert ev.table()["accuracy"].tolist() == [0.5, 0.75]
+    assert rows(N + 1).llm.plan(ev.best("best"), into="label").to_send == 1
+    connect()
+    assert bf.evaluation("function").wait(60, progress=False).table()["accuracy"].tolist() == [0.5, 0.75]
+    assert paid_once(simulator, 2 * N)
+    with pytest.raises(bf.TemplateError, match="careful"):
+        rows().llm.plan(bf.evaluation("function").best("best"), into="label")
 
 
 def test_figures_are_those_after_a_retry(session: bf.Session, answering: Answering) -> None:
