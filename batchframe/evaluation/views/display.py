@@ -29,7 +29,7 @@ def as_text(findings: Findings, status: str) -> str:
         status: where its jobs stand, in words.
     """
     seen = overview(findings)
-    table = columns([_head(seen), *(_row(line, seen) for line in seen.lines)])
+    table = columns([head(seen), *(row(line, seen) for line in seen.lines)])
     said = [f"{line.cell}: {line.versus.words}" for line in seen.lines if line.versus]
     note = absent_note(findings)
     lines = [f"  {line}" for line in [*table.splitlines(), *said]]
@@ -42,11 +42,11 @@ def as_html(findings: Findings, status: str) -> str:
     cell = (
         f"padding:3px 12px 3px 0;text-align:left;border-bottom:1px solid {_RULE};vertical-align:top;white-space:nowrap"
     )
-    head = "".join(f'<th style="{cell};font-weight:600">{escape(name)}</th>' for name in _head(seen))
+    names = "".join(f'<th style="{cell};font-weight:600">{escape(name)}</th>' for name in head(seen))
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td style="{cell};font-variant-numeric:tabular-nums">{escape(text)}</td>' for text in _row(line, seen)
+            f'<td style="{cell};font-variant-numeric:tabular-nums">{escape(text)}</td>' for text in row(line, seen)
         )
         + "</tr>"
         for line in seen.lines
@@ -63,18 +63,20 @@ def as_html(findings: Findings, status: str) -> str:
         f'<div class="tex2jax_ignore mathjax_ignore" style="{card}">'
         f'<b style="font-size:115%">{escape(findings.standing.title)}</b>'
         f'<div style="{_MUTED};white-space:pre-line">{escape(status)}</div>'
-        f'<table style="border-collapse:collapse;margin-top:8px;font-size:13px"><thead><tr>{head}</tr></thead>'
+        f'<table style="border-collapse:collapse;margin-top:8px;font-size:13px"><thead><tr>{names}</tr></thead>'
         f'<tbody>{body}</tbody></table><div style="margin-top:8px">{said}</div>'
         + (f'<div style="margin-top:8px">{escape(note)}</div>' if note else "")
         + "</div>"
     )
 
 
-def _head(seen: Overview) -> list[str]:
+def head(seen: Overview) -> list[str]:
+    """The names of the columns."""
     return ["prompt", "model", *(one.name for one in seen.measures), "n", "failed", "cost", "per 1,000"]
 
 
-def _row(line: Line, seen: Overview) -> list[str]:
+def row(line: Line, seen: Overview) -> list[str]:
+    """A cell, in words."""
     values = (
         [
             with_interval(found.value, one, found.interval)

@@ -13,14 +13,13 @@ import pandas as pd
 from batchframe.evaluation.findings import N_RESAMPLES, Findings
 from batchframe.evaluation.measures import is_judge
 from batchframe.evaluation.statistics.words import level_of
-from batchframe.evaluation.views import chart, frames, labels
+from batchframe.evaluation.views import chart, display, frames, labels
 from batchframe.evaluation.views.overview import Overview, absent_note, overview
 from batchframe.evaluation.views.written import (
     NOTHING,
     between,
     cut,
     difference,
-    money,
     percent,
     probability,
     with_interval,
@@ -102,27 +101,9 @@ def _verdicts(findings: Findings, seen: Overview) -> str:
 
 
 def _cells(seen: Overview) -> str:
-    head = ["prompt", "model", *(one.name for one in seen.measures), "n", "failed", "cost", "per 1,000"]
-    rows = [
-        [
-            f"{line.cell.prompt} (baseline)" if line.baseline else line.cell.prompt,
-            line.cell.model,
-            *(
-                [
-                    with_interval(found.value, one, found.interval)
-                    for found, one in zip(line.measured, seen.measures, strict=True)
-                ]
-                or [NOTHING] * len(seen.measures)
-            ),
-            f"{line.n:,}",
-            f"{line.failed:,}",
-            money(line.cost_usd),
-            money(line.per_1000),
-        ]
-        for line in seen.lines
-    ]
+    table = _table(display.head(seen), [display.row(line, seen) for line in seen.lines])
     note = "Costs are at the batch rate, as if nothing had been reused."
-    return f"<h2>Cells</h2>{_table(head, rows)}<p class='soft'>{note}</p>"
+    return f"<h2>Cells</h2>{table}<p class='soft'>{note}</p>"
 
 
 def _charts(seen: Overview) -> str:
