@@ -235,6 +235,18 @@ def test_a_loss_fails_a_test(session: bf.Session) -> None:
         ev.assert_not_worse(("careful", "poor"), by=0.2, sure=True)
 
 
+def test_rows_of_a_cluster_and_the_level_set_the_width(session: bf.Session, simulator: Simulator) -> None:
+    """Rows that belong together are worth fewer; a lower confidence is cheaper. Neither asks anything again."""
+
+    def width(**further: Any) -> float:
+        frame = rows().assign(of=[at // 10 if at % 2 else -1 for at in range(N)])
+        row = compare(frame, models="poor", prompts={"plain": ASKED["plain"]}, **further).table().iloc[0]
+        return float(row["accuracy_high"] - row["accuracy_low"])
+
+    assert width(cluster="of") > 1.3 * width() > 1.3 * 1.8 * width(level=0.7)
+    assert paid_once(simulator, N)
+
+
 def test_a_deadline_is_every_cells(session: bf.Session, simulator: Simulator) -> None:
     """What the provider has not answered by then is given up, as with a job."""
     simulator.settings.duration = 3600
